@@ -1,0 +1,1 @@
+"""The producer: command line, plans, submission, export."""

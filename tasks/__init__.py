@@ -1,0 +1,1 @@
+"""Everything that happens inside a task: stages, model client, gate, ledger, pictures."""

@@ -1,0 +1,87 @@
+"""The error tree; whoever raises one of these has already translated the foreign exception.
+
+CastlineError
+├── TransientError            trying again helps; the model client owns the retry
+│   ├── RateLimitedError      429: carries wait_s when the provider named one
+│   ├── ProviderDownError     5xx, refused or dropped connections, timeouts
+│   └── ServiceAwayError      Redis or the blob store; upkeep or the user owns the retry
+├── PermanentError            trying the same again does not help
+│   ├── BadInputError         what the user gave; exit 2
+│   ├── ConfigurationError    settings, keys, unknown providers; exit 2
+│   ├── RefusedCallError      400, 401, 403, 404 from the provider
+│   ├── BadReplyError         not valid for its schema, even after the re-ask
+│   │   └── TruncatedReplyError   the reply stopped at its token limit
+│   └── NoWorkerError         no live worker serves a queue that the run needs; exit 69
+└── StaleLeaseError           somebody else owns the step now; drop the work silently
+"""
+
+
+class CastlineError(Exception):
+    """What happened, in one sentence that a user can read.
+
+    `hint` says what to type or change next; empty when there is nothing to do.
+    """
+
+    def __init__(self, message: str, *, hint: str = "") -> None:
+        super().__init__(message)
+        self.hint = hint
+
+
+class TransientError(CastlineError):
+    """Trying again helps."""
+
+
+class RateLimitedError(TransientError):
+    """The provider answered 429."""
+
+    def __init__(self, message: str, *, wait_s: float | None = None, hint: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.wait_s = wait_s
+
+
+class ProviderDownError(TransientError):
+    """The provider did not answer, or answered 5xx."""
+
+    def __init__(self, message: str, *, status: int | None = None, hint: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.status = status
+
+
+class ServiceAwayError(TransientError):
+    """Redis or the blob store cannot be reached, or refuses us."""
+
+
+class PermanentError(CastlineError):
+    """Trying the same again does not help."""
+
+
+class BadInputError(PermanentError):
+    """The user's input cannot be used."""
+
+
+class ConfigurationError(PermanentError):
+    """A setting is missing or wrong."""
+
+
+class RefusedCallError(PermanentError):
+    """The provider refused the call itself: 400, 401, 403 or 404."""
+
+    def __init__(self, message: str, *, status: int, hint: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.status = status
+
+
+class BadReplyError(PermanentError):
+    """The model's reply is not what its schema asks for."""
+
+
+class TruncatedReplyError(BadReplyError):
+    """The model's reply stopped at its token limit."""
+
+
+class NoWorkerError(PermanentError):
+    """No live worker serves a queue that the run needs."""
+
+
+class StaleLeaseError(CastlineError):
+    """The lease was lost: another worker owns the step now."""

@@ -1,0 +1,1 @@
+"""What may be called now, decided for the whole cluster."""

@@ -1,0 +1,1 @@
+"""Pictures: the only importer of torch and diffusers, and that lazily."""

@@ -1,0 +1,1 @@
+"""The model client: transport, dialects, retries, structured replies, the simulated provider."""

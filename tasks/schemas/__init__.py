@@ -1,0 +1,1 @@
+"""Frozen data types that the layers hand to each other."""

@@ -1,0 +1,1 @@
+"""The pure half of every stage: inputs to prompt and schema, reply to document."""

@@ -1,0 +1,1 @@
+"""The ledger in Redis and the blobs beside it."""

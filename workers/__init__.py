@@ -1,0 +1,1 @@
+"""Processes that do the work: LLM workers, GPU workers, upkeep, the local stack."""
