@@ -1,0 +1,70 @@
+"""What the ledger hands out: claims, stored documents, snapshots."""
+
+import json
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from tasks.schemas.calls import CallUsage
+from tasks.schemas.frozen import Frozen
+from tasks.schemas.plan import Request, StepRow, StepState
+
+ClaimVerdict = Literal["granted", "document", "leased", "settled", "early", "unknown"]
+
+
+class StoredDocument(Frozen):
+    """A step's document together with what it was made from and what it cost."""
+
+    made_from: str
+    document: dict[str, Any]
+    usage: CallUsage = CallUsage()
+
+    def to_text(self) -> str:
+        """Serialise for the ledger."""
+        return self.model_dump_json()
+
+    @staticmethod
+    def from_text(text: str) -> "StoredDocument":
+        """Read back what `to_text` wrote."""
+        return StoredDocument.model_validate(json.loads(text))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Claim:
+    """The answer to a claim; `fence` is set when granted, `document` when there is one."""
+
+    run_id: str
+    step: str
+    verdict: ClaimVerdict
+    fence: int = 0
+    document: StoredDocument | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunSnapshot:
+    """Everything of a run but its documents, at one moment. Times are Redis milliseconds."""
+
+    run_id: str
+    request: Request
+    state: str
+    created_ms: int
+    finished_ms: int | None
+    now_ms: int
+    rows: dict[str, StepRow]
+    states: dict[str, StepState]
+    errors: dict[str, str]
+    names: dict[int, str]
+    counters: dict[str, float]
+    cancelled: bool
+    last_event: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunLine:
+    """One run in the list of runs."""
+
+    run_id: str
+    kind: str
+    state: str
+    created_ms: int
+    open_steps: int
+    steps: int

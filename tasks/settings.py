@@ -1,0 +1,169 @@
+"""Settings: the only reader of the environment, of `.env` and of `castline.toml`."""
+
+import os
+import socket
+from functools import lru_cache
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr
+from pydantic import ValidationError as PydanticError
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+
+from tasks.errors import ConfigurationError, ServiceAwayError
+from tasks.stackfile import StackNote, read_note
+
+SIMULATED = "simulated"
+
+Structured = Literal["json_schema", "json_object", "prompt"]
+EmptyIsNone = BeforeValidator(lambda value: None if value == "" else value)
+
+
+class ProviderTable(BaseModel):
+    """One `[providers.NAME]` table of castline.toml; limits of 0 mean none."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    base_url: str
+    api_key: SecretStr = SecretStr("")
+    model: str
+    vision_model: str = ""
+    rpm: int = Field(default=0, ge=0)
+    tpm: int = Field(default=0, ge=0)
+    slots: int = Field(default=20, ge=1)
+    timeout_s: float = Field(default=60.0, gt=0)
+    structured: Structured = "json_schema"
+    fallback_models: tuple[str, ...] = ()
+
+
+class Settings(BaseSettings):
+    """Everything that can be set; `init > environment > .env > castline.toml > defaults`."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="CASTLINE_",
+        env_file=".env",
+        env_nested_delimiter="__",
+        toml_file="castline.toml",
+        frozen=True,
+        extra="ignore",
+        populate_by_name=True,
+    )
+
+    home: Path = Path(".castline")
+    redis_url: Annotated[SecretStr | None, EmptyIsNone] = None
+    blobs: str = ""
+    node: str = Field(default_factory=socket.gethostname)
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+
+    provider: str = ""
+    providers: dict[str, ProviderTable] = Field(default_factory=dict)
+    llm_base_url: str = ""
+    llm_api_key: SecretStr = SecretStr("")
+    llm_model: str = ""
+    llm_vision_model: str = ""
+    llm_rpm: int = Field(default=0, ge=0)
+    llm_tpm: int = Field(default=0, ge=0)
+    llm_timeout_s: float = Field(default=60.0, gt=0)
+    llm_structured: Structured = "json_schema"
+    max_concurrent: int = Field(
+        default=20,
+        ge=1,
+        validation_alias=AliasChoices("MAX_CONCURRENT", "CASTLINE_MAX_CONCURRENT"),
+    )
+    bigmodel_api_key: SecretStr = Field(
+        default=SecretStr(""),
+        validation_alias=AliasChoices("BIGMODEL_API_KEY", "CASTLINE_BIGMODEL_API_KEY"),
+    )
+
+    llm_concurrency: int = Field(default=32, ge=1, le=1000)
+    tweet_group: int = Field(default=2, ge=1, le=50)
+    renderer: str = "tiny"
+    picture_batch: int = Field(default=4, ge=1, le=64)
+
+    retention_s: int = Field(default=7 * 86400, ge=60)
+    lease_s: float = Field(default=30.0, ge=1)
+    step_attempts: int = Field(default=3, ge=1)
+    resend_s: float = Field(default=15.0, ge=1)
+    flower_auth: Annotated[SecretStr | None, EmptyIsNone] = None
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Add castline.toml below the environment."""
+        toml = TomlConfigSettingsSource(settings_cls)
+        return init_settings, env_settings, dotenv_settings, toml
+
+    @property
+    def home_path(self) -> Path:
+        """CASTLINE_HOME as an absolute path."""
+        return self.home.expanduser().resolve()
+
+    @property
+    def blobs_url(self) -> str:
+        """Where bytes go: `file:///…` under CASTLINE_HOME unless CASTLINE_BLOBS says otherwise."""
+        return self.blobs or f"file://{self.home_path}/blobs"
+
+    def stack(self) -> StackNote | None:
+        """The local stack that runs in this CASTLINE_HOME, if any."""
+        return read_note(self.home_path)
+
+    def broker_url(self) -> str:
+        """The Redis to use: CASTLINE_REDIS_URL, else the local stack's.
+
+        Raises ServiceAwayError when there is neither.
+        """
+        if self.redis_url is not None:
+            return self.redis_url.get_secret_value()
+        note = self.stack()
+        if note is None:
+            raise ServiceAwayError(
+                f"no Redis: CASTLINE_REDIS_URL is not set and no local stack runs in {self.home}",
+                hint="start one with `castline up --detach`",
+            )
+        return note.redis_url
+
+
+@lru_cache(maxsize=1)
+def load_settings() -> Settings:
+    """Read the settings once.
+
+    Raises ConfigurationError that names each wrong variable.
+    """
+    return read_settings()
+
+
+def read_settings(**given: Any) -> Settings:
+    """Read the settings anew; `given` goes before everything else.
+
+    Raises ConfigurationError that names each wrong variable.
+    """
+    try:
+        return Settings(**given)
+    except PydanticError as error:
+        lines = [f"{variable_name(e['loc'])}: {e['msg']}" for e in error.errors()]
+        raise ConfigurationError(
+            "wrong settings: " + "; ".join(lines), hint="correct the variable or castline.toml"
+        ) from None
+
+
+def variable_name(location: tuple[int | str, ...]) -> str:
+    """Name the environment variable of a setting, as the user would type it."""
+    first, *rest = (str(part) for part in location)
+    field = first if first.isupper() else f"CASTLINE_{first.upper()}"
+    return "__".join([field, *(part.upper() for part in rest)])
+
+
+def child_environment(**extra: str) -> dict[str, str]:
+    """Copy our environment for a child process, with `extra` on top."""
+    return {**os.environ, **extra}

@@ -1,0 +1,61 @@
+"""Connections to Redis, with the timeouts that a dead network needs.
+
+`TextRedis` is a client that decodes responses. It is typed as Any because redis-py's annotations
+say `bytes | str | …` for every answer whatever the client decodes.
+"""
+
+from typing import Any
+from urllib.parse import urlsplit
+
+from redis.asyncio import Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import ExponentialBackoff
+from redis.exceptions import AuthenticationError, RedisError
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import TimeoutError as RedisTimeoutError
+
+from tasks.errors import ServiceAwayError
+
+TextRedis = Any
+
+
+def connect(url: str, *, retries: int = 3) -> TextRedis:
+    """Open a lazy connection pool that decodes responses; nothing is sent yet."""
+    return Redis.from_url(
+        url,
+        decode_responses=True,
+        socket_timeout=30,
+        socket_connect_timeout=5,
+        socket_keepalive=True,
+        health_check_interval=25,
+        retry=Retry(ExponentialBackoff(cap=1.0, base=0.05), retries),
+        retry_on_error=[RedisConnectionError, RedisTimeoutError],
+    )
+
+
+def place_of(url: str) -> str:
+    """Name a Redis by host and port, never by user or password."""
+    parts = urlsplit(url)
+    return f"{parts.hostname or 'localhost'}:{parts.port or 6379}"
+
+
+async def check(url: str) -> None:
+    """Ask Redis for a sign of life.
+
+    Raises ServiceAwayError that names the host and what is wrong: away, or the password refused.
+    """
+    redis = connect(url, retries=0)
+    try:
+        await redis.ping()
+    except AuthenticationError as error:
+        raise ServiceAwayError(
+            f"Redis at {place_of(url)} refuses the password",
+            hint="correct the user and password in CASTLINE_REDIS_URL",
+        ) from error
+    except (RedisError, OSError) as error:
+        raise ServiceAwayError(
+            f"Redis at {place_of(url)} is away ({type(error).__name__})",
+            hint="start it with `castline up --detach`, or correct CASTLINE_REDIS_URL",
+        ) from error
+    finally:
+        await redis.aclose()

@@ -1,0 +1,78 @@
+"""Every Redis key of the ledger, once.
+
+A run owns a handful of keys that expire together; steps are fields in them. The scripts touch keys
+of one run and a few global ones, so the ledger needs one Redis (or a primary with replicas), not
+Redis Cluster.
+"""
+
+from dataclasses import dataclass
+
+PREFIX = "castline"
+RUNS = f"{PREFIX}:runs"
+DUE = f"{PREFIX}:due"
+CONSUMED = f"{PREFIX}:consumed"
+SERVICES = f"{PREFIX}:services"
+GPUS = f"{PREFIX}:gpus"
+GPU_STEPS = f"{PREFIX}:gpu-steps"
+LEADER = f"{PREFIX}:upkeep-leader"
+
+
+@dataclass(frozen=True)
+class RunKeys:
+    """The keys of one run.
+
+    `run` is a hash of the run's own fields; `rows` the static plan by step; `after` the dependents
+    by step; `state`, `needs`, `lease`, `fence`, `tries`, `sent`, `queue` the moving parts by step;
+    `docs` and `errors` the outcomes by step; `names` the characters' names; `events` the stream.
+    """
+
+    run_id: str
+
+    def _key(self, part: str) -> str:
+        return f"{PREFIX}:run:{self.run_id}:{part}"
+
+    @property
+    def run(self) -> str:
+        return f"{PREFIX}:run:{self.run_id}"
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """Every key but `run`, in the order in which the scripts take them."""
+        return tuple(self._key(part) for part in PARTS)
+
+    @property
+    def all(self) -> tuple[str, ...]:
+        """Every key of the run."""
+        return (self.run, *self.parts)
+
+    def __getattr__(self, part: str) -> str:
+        if part not in PARTS:
+            raise AttributeError(part)
+        return self._key(part)
+
+
+PARTS = (
+    "rows",
+    "after",
+    "state",
+    "needs",
+    "lease",
+    "fence",
+    "tries",
+    "sent",
+    "queue",
+    "docs",
+    "errors",
+    "names",
+    "events",
+)
+
+
+def gpu_steps(queue: str) -> str:
+    """Key of the sorted set of steps that are assigned to one GPU queue, oldest first."""
+    return f"{GPU_STEPS}:{queue}"
+
+
+def service(name: str) -> str:
+    """Key of one service's heartbeat."""
+    return f"{PREFIX}:service:{name}"

@@ -1,0 +1,252 @@
+"""The ledger: runs, their steps, who works on what, and what came of it.
+
+It owns every state change (as Lua, atomically, on Redis time). It leaves messages to
+`tasks.dispatch`, the periodic sweep to `tasks.upkeep` and bytes to `tasks.store.blobs`.
+
+One implementation, asynchronous; callers without a loop go through a portal. The unit tests run
+the very same scripts on fakeredis.
+"""
+
+from collections.abc import Mapping
+
+from tasks.errors import StaleLeaseError
+from tasks.schemas.calls import CallUsage
+from tasks.schemas.ledger import Claim, RunSnapshot, StoredDocument
+from tasks.schemas.plan import RunPlan, StepState
+from tasks.store import keys
+from tasks.store.connection import TextRedis
+from tasks.store.reader import unknown_run
+from tasks.store.rows import counters, dependents, initial, open_needs, reopened_needs
+from tasks.store.scripts import Scripts
+
+ROWS_PER_PIPELINE = 2000
+
+
+class Ledger:
+    """The ledger on one Redis; made with a client that decodes responses.
+
+    `lease_s` is how long a claim lives without renewal, `attempts` how often a step may be claimed
+    without an outcome, `resend_s` how long a message may be under way before upkeep asks after it.
+    """
+
+    def __init__(
+        self,
+        redis: TextRedis,
+        *,
+        owner: str,
+        retention_s: int = 7 * 86400,
+        lease_s: float = 30.0,
+        attempts: int = 3,
+        resend_s: float = 15.0,
+    ) -> None:
+        self.redis = redis
+        self.owner = owner
+        self.lease_s = lease_s
+        self._retention_s = retention_s
+        self._attempts = attempts
+        self._grace_ms = int(resend_s * 1000)
+        self._scripts = Scripts(redis, retention_s)
+
+    async def now_ms(self) -> int:
+        """Read Redis time in milliseconds."""
+        seconds, micros = await self.redis.time()
+        return int(seconds) * 1000 + int(micros) // 1000
+
+    # --- submission -----------------------------------------------------------------------
+
+    async def write_plan(self, plan: RunPlan) -> None:
+        """Write every row of a run in state `submitting`; nothing is due before `accept`.
+
+        Writing the same plan again is harmless.
+        """
+        k = keys.RunKeys(plan.run_id)
+        now = await self.now_ms()
+        open_steps = sum(1 for row in plan.steps if row.id not in plan.documents)
+        first: dict[str, str | int] = {
+            "kind": plan.request.kind,
+            "request": plan.request.model_dump_json(),
+            "state": "submitting",
+            "created_ms": now,
+            "open": open_steps,
+            "steps": len(plan.steps),
+        }
+        after = dependents(plan.steps)
+        async with self.redis.pipeline(transaction=False) as pipe:
+            pipe.hset(k.run, mapping=first)
+            pipe.expire(k.run, self._retention_s)
+            pipe.zadd(keys.RUNS, {plan.run_id: now})
+            for start in range(0, len(plan.steps), ROWS_PER_PIPELINE):
+                chunk = plan.steps[start : start + ROWS_PER_PIPELINE]
+                pipe.hset(k.rows, mapping={row.id: row.model_dump_json() for row in chunk})
+                pipe.hset(k.state, mapping={row.id: initial(row, plan) for row in chunk})
+                pipe.hset(k.needs, mapping={row.id: open_needs(row, plan) for row in chunk})
+                with_after = {row.id: after[row.id] for row in chunk if row.id in after}
+                if with_after:
+                    pipe.hset(k.after, mapping=with_after)
+            for step, document in plan.documents.items():
+                stored = StoredDocument(made_from="given", document=document)
+                pipe.hset(k.docs, step, stored.to_text())
+            for part in k.all:
+                pipe.expire(part, self._retention_s)
+            await pipe.execute()
+
+    async def accept(self, run_id: str) -> list[str]:
+        """Open a written run for work; returns the steps that are due at once.
+
+        Their messages are the caller's to send; upkeep sends those that it does not.
+        """
+        k = keys.RunKeys(run_id)
+        states = await self.redis.hgetall(k.state)
+        needs = await self.redis.hgetall(k.needs)
+        ready = [s for s, state in states.items() if state == "waiting" and int(needs[s]) <= 0]
+        now = await self.now_ms()
+        async with self.redis.pipeline(transaction=True) as pipe:
+            pipe.hset(k.run, "state", "running")
+            for step in ready:
+                pipe.hset(k.sent, step, now)
+                pipe.zadd(keys.DUE, {f"{run_id} {step}": now + self._grace_ms})
+            pipe.xadd(k.events, {"step": "", "state": "running", "at": now, "note": ""})
+            pipe.expire(k.sent, self._retention_s)
+            pipe.expire(k.events, self._retention_s)
+            await pipe.execute()
+        return ready
+
+    # --- work -------------------------------------------------------------------------------
+
+    async def claim(self, run_id: str, step: str, *, made_from: str = "", queue: str = "") -> Claim:
+        """Claim a step for this owner.
+
+        `made_from` is the hash of the step's inputs: a stored document with another hash does not
+        count. `queue` names the queue whose message led here, for the lost-message watermark.
+        """
+        verdict, *rest = await self._scripts.call(
+            "claim",
+            run_id,
+            [
+                step,
+                made_from,
+                int(self.lease_s * 1000),
+                self.owner,
+                self._attempts,
+                queue,
+                self._grace_ms,
+            ],
+        )
+        return Claim(
+            run_id=run_id,
+            step=step,
+            verdict=verdict,
+            fence=int(rest[0]) if verdict == "granted" else 0,
+            document=StoredDocument.from_text(rest[0]) if verdict == "document" else None,
+        )
+
+    async def renew(self, run_id: str, fences: Mapping[str, int]) -> set[str]:
+        """Renew leases of one run; returns the steps whose lease is lost."""
+        pairs = [part for step, fence in fences.items() for part in (step, fence)]
+        lost = await self._scripts.call("renew", run_id, [int(self.lease_s * 1000), *pairs])
+        return set(lost)
+
+    async def store(self, claim: Claim, stored: StoredDocument) -> None:
+        """Store the document of a claimed step and make what waits for it due.
+
+        Raises StaleLeaseError when somebody else owns the step by now; the cost is counted anyway.
+        """
+        await self._settle(claim, "done", stored.to_text(), "", stored.usage)
+
+    async def fail(self, claim: Claim, error: str, usage: CallUsage | None = None) -> None:
+        """Record that a claimed step failed for good, and what fails with it.
+
+        Raises StaleLeaseError when somebody else owns the step by now.
+        """
+        await self._settle(claim, "failed", error, error, usage or CallUsage())
+
+    async def postpone(
+        self, claim: Claim, *, delay_s: float, error: str = "", free: bool = False
+    ) -> None:
+        """Give a claimed step back, due again in `delay_s`; `free` does not count the attempt.
+
+        Raises StaleLeaseError when somebody else owns the step by now.
+        """
+        kept = await self._scripts.call(
+            "postpone",
+            claim.run_id,
+            [claim.step, claim.fence, int(delay_s * 1000), error, int(free)],
+        )
+        if not kept:
+            raise StaleLeaseError(f"lease of {claim.run_id} {claim.step} was lost")
+
+    async def count(self, run_id: str, usage: CallUsage) -> None:
+        """Add calls to a run's counters without settling anything."""
+        async with self.redis.pipeline(transaction=False) as pipe:
+            for name, amount in counters(usage).items():
+                pipe.hincrbyfloat(keys.RunKeys(run_id).run, name, amount)
+            await pipe.execute()
+
+    async def _settle(
+        self, claim: Claim, state: StepState, payload: str, note: str, usage: CallUsage
+    ) -> None:
+        pairs = [part for name, amount in counters(usage).items() for part in (name, amount)]
+        kept = await self._scripts.call(
+            "settle",
+            claim.run_id,
+            [claim.step, claim.fence, state, payload, note, self._grace_ms, *pairs],
+        )
+        if not kept:
+            raise StaleLeaseError(f"lease of {claim.run_id} {claim.step} was lost")
+
+    async def take_name(self, run_id: str, name: str, persona: int) -> bool:
+        """Reserve a character's name within its run; False when another character has it."""
+        k = keys.RunKeys(run_id)
+        key = " ".join(name.split()).casefold()
+        holder = await self.redis.hget(k.names, key)
+        if holder is not None:
+            return int(str(holder).split(" ", 1)[0]) == persona
+        async with self.redis.pipeline(transaction=True) as pipe:
+            pipe.hsetnx(k.names, key, f"{persona} {name}")
+            pipe.expire(k.names, self._retention_s)
+            taken, _ = await pipe.execute()
+        return bool(taken)
+
+    async def taken_names(self, run_id: str) -> dict[int, str]:
+        """Names in use in a run, by character."""
+        held = await self.redis.hvals(keys.RunKeys(run_id).names)
+        pairs = (str(value).split(" ", 1) for value in held)
+        return {int(persona): name for persona, name in pairs}
+
+    # --- steering ---------------------------------------------------------------------------
+
+    async def cancel(self, run_id: str) -> int:
+        """Cancel what has not begun; returns how many steps that was, 0 when all had ended.
+
+        Raises BadInputError for an unknown run.
+        """
+        count = int(await self._scripts.call("cancel", run_id, []))
+        if count < 0:
+            raise unknown_run(run_id)
+        return count
+
+    async def reopen(self, snapshot: RunSnapshot) -> list[str]:
+        """Make a run's failed, quarantined and cancelled steps due again; returns them."""
+        pairs = [part for pair in reopened_needs(snapshot).items() for part in pair]
+        return list(await self._scripts.call("reopen", snapshot.run_id, pairs))
+
+    async def place(self, run_id: str, step: str, *, queue: str = "") -> str:
+        """Assign a picture to a live GPU queue (`queue`, or the least loaded); "" when none is."""
+        return str(
+            await self._scripts.call(
+                "place", run_id, [step, queue, self._grace_ms], extra_keys=[keys.GPUS]
+            )
+        )
+
+    async def overdue(self, run_id: str, step: str, lengths: Mapping[str, int]) -> str:
+        """Ask of one due step whether to send its message again: `send`, `wait` or `gone`.
+
+        `lengths` are the queues that its message can wait in, with their lengths.
+        """
+        pairs = [part for pair in lengths.items() for part in pair]
+        margin_ms = min(10_000, self._grace_ms)
+        return str(
+            await self._scripts.call(
+                "overdue", run_id, [step, self._attempts, self._grace_ms, margin_ms, *pairs]
+            )
+        )

@@ -1,0 +1,43 @@
+-- Claims a step: its document if there is one, a lease if nobody works on it, or why not.
+-- ARGV[4..]: step, made_from, lease ms, owner, most attempts, queue of the message ("" = none),
+-- grace ms.
+local step, made_from, lease_ms, owner = ARGV[4], ARGV[5], tonumber(ARGV[6]), ARGV[7]
+local most, queue, grace_ms = tonumber(ARGV[8]), ARGV[9], tonumber(ARGV[10])
+
+local state = redis.call('HGET', R.state, step)
+if not state then return {'unknown'} end
+if queue ~= '' then
+  local sent = tonumber(redis.call('HGET', R.sent, step) or '0')
+  if sent > tonumber(redis.call('HGET', CONSUMED, queue) or '0') then
+    redis.call('HSET', CONSUMED, queue, sent)
+  end
+end
+if state == 'done' then
+  local doc = redis.call('HGET', R.docs, step)
+  if doc and (made_from == '' or cjson.decode(doc).made_from == made_from) then
+    return {'document', doc}
+  end
+elseif settled(state) then
+  return {'settled', state}
+end
+if redis.call('HGET', R.run, 'cancel') == '1' then
+  settle(step, 'cancelled', '', grace_ms)
+  return {'settled', 'cancelled'}
+end
+if tonumber(redis.call('HGET', R.needs, step) or '0') > 0 then return {'early'} end
+local lease = lease_of(step)
+if lease and lease.till > now then return {'leased'} end
+if redis.call('HINCRBY', R.tries, step, 1) > most then
+  redis.call('HSETNX', R.errors, step,
+    'claimed ' .. most .. ' times without an outcome; its workers died or froze')
+  settle(step, 'quarantined', 'claimed ' .. most .. ' times without an outcome', grace_ms)
+  return {'settled', 'quarantined'}
+end
+if state == 'done' then redis.call('HINCRBY', R.run, 'open', 1) end
+local fence = redis.call('HINCRBY', R.fence, step, 1)
+redis.call('HSET', R.state, step, 'running')
+redis.call('HSET', R.lease, step, string.format('%d %d %s', fence, now + lease_ms, owner))
+redis.call('ZADD', DUE, now + lease_ms, member(step))
+if state ~= 'running' then emit(step, 'running') end
+keep_alive()
+return {'granted', fence}

@@ -1,0 +1,21 @@
+-- Assigns a picture to the live GPU queue with the smallest backlog; keeps a live assignment.
+-- KEYS[17]: the live GPU queues by the time their lease ends. ARGV[4]: step, ARGV[5]: the one queue
+-- it must go to ("" = any), ARGV[6]: grace ms. Returns the queue, or '' when no GPU worker is live.
+local GPUS = KEYS[#names + 3]
+local step, wanted, grace_ms = ARGV[4], ARGV[5], tonumber(ARGV[6])
+local live = redis.call('ZRANGEBYSCORE', GPUS, now, '+inf')
+local best, backlog
+local current = redis.call('HGET', R.queue, step)
+for _, queue in ipairs(live) do
+  local length = redis.call('ZCARD', gpu_prefix .. queue)
+  if wanted == queue or (wanted == '' and (best == nil or length < backlog)) then
+    best, backlog = queue, length
+  end
+  if wanted == '' and queue == current then best = queue break end
+end
+if best == nil then return '' end
+leave_gpu(step)
+redis.call('ZADD', gpu_prefix .. best, now, member(step))
+redis.call('HSET', R.queue, step, best)
+make_due(step, now + grace_ms)
+return best

@@ -1,0 +1,85 @@
+-- Shared by every ledger script: names for the keys, Redis time, and how a step settles.
+-- KEYS: the run's keys in the order of tasks/store/keys.py, then the due set and the watermarks.
+-- ARGV[1]: run id, ARGV[2]: retention in seconds, ARGV[3]: prefix of the GPU queues' step sets.
+local names = {'run', 'rows', 'after', 'state', 'needs', 'lease', 'fence', 'tries', 'sent', 'queue',
+  'docs', 'errors', 'names', 'events'}
+local R = {}
+for i, name in ipairs(names) do R[name] = KEYS[i] end
+local DUE, CONSUMED = KEYS[#names + 1], KEYS[#names + 2]
+local run_id, retention_s, gpu_prefix = ARGV[1], tonumber(ARGV[2]), ARGV[3]
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+
+local function member(step) return run_id .. ' ' .. step end
+
+local function keep_alive()
+  for i = 1, #names do redis.call('EXPIRE', KEYS[i], retention_s) end
+end
+
+local function emit(step, state, note)
+  redis.call('XADD', R.events, '*', 'step', step, 'state', state, 'at', now, 'note', note or '')
+end
+
+local function settled(state)
+  return state == 'done' or state == 'failed' or state == 'cancelled' or state == 'quarantined'
+end
+
+-- A lease is "fence until owner".
+local function lease_of(step)
+  local lease = redis.call('HGET', R.lease, step)
+  if not lease then return nil end
+  local fence, till, owner = string.match(lease, '^(%d+) (%d+) (.*)$')
+  return {fence = tonumber(fence), till = tonumber(till), owner = owner}
+end
+
+local function leave_gpu(step)
+  local queue = redis.call('HGET', R.queue, step)
+  if queue then
+    redis.call('ZREM', gpu_prefix .. queue, member(step))
+    redis.call('HDEL', R.queue, step)
+  end
+end
+
+local function make_due(step, at)
+  redis.call('HSET', R.sent, step, now)
+  redis.call('ZADD', DUE, at, member(step))
+end
+
+local function finish_when_all_settled()
+  if tonumber(redis.call('HGET', R.run, 'open') or '0') > 0 then return end
+  if redis.call('HGET', R.run, 'state') ~= 'running' then return end
+  redis.call('HSET', R.run, 'state', 'finished', 'finished_ms', now)
+  emit('', 'finished')
+end
+
+-- Settles a step and, in order, everything that can no longer happen because of it.
+local function settle(first, outcome, note, grace_ms)
+  local work = {{first, outcome, note}}
+  local at = 1
+  while work[at] do
+    local step, state, why = work[at][1], work[at][2], work[at][3]
+    at = at + 1
+    local before = redis.call('HGET', R.state, step)
+    if before and not (settled(before) and before == state) then
+      if not settled(before) then redis.call('HINCRBY', R.run, 'open', -1) end
+      redis.call('HSET', R.state, step, state)
+      redis.call('HDEL', R.lease, step)
+      redis.call('ZREM', DUE, member(step))
+      leave_gpu(step)
+      emit(step, state, why)
+      for _, entry in ipairs(cjson.decode(redis.call('HGET', R.after, step) or '[]')) do
+        local soft = string.sub(entry, 1, 1) == '?'
+        local dependent = soft and string.sub(entry, 2) or entry
+        local its = redis.call('HGET', R.state, dependent)
+        if state == 'done' or soft then
+          local left = redis.call('HINCRBY', R.needs, dependent, -1)
+          if left <= 0 and its == 'waiting' then make_due(dependent, now + grace_ms) end
+        elseif its and not settled(its) then
+          table.insert(work, {dependent, state == 'cancelled' and 'cancelled' or 'failed',
+            'needs ' .. step})
+        end
+      end
+    end
+  end
+  finish_when_all_settled()
+end

@@ -1,0 +1,132 @@
+"""Reads runs from the ledger; it changes nothing but the list of runs that have expired."""
+
+from collections.abc import AsyncIterator, Sequence
+
+from tasks.errors import BadInputError
+from tasks.schemas.ledger import RunLine, RunSnapshot, StoredDocument
+from tasks.schemas.plan import Request, StepRow
+from tasks.schemas.status import StepEvent
+from tasks.store import keys
+from tasks.store.connection import TextRedis
+from tasks.store.rows import COUNTERS
+
+
+class RunReader:
+    """Looks into runs on one Redis."""
+
+    def __init__(self, redis: TextRedis) -> None:
+        self._redis = redis
+
+    async def request(self, run_id: str) -> Request:
+        """Read a run's request. Raises BadInputError for an unknown run."""
+        text = await self._redis.hget(keys.RunKeys(run_id).run, "request")
+        if text is None:
+            raise unknown_run(run_id)
+        return Request.model_validate_json(text)
+
+    async def row(self, run_id: str, step: str) -> StepRow | None:
+        """Read one row of a run's plan."""
+        text = await self._redis.hget(keys.RunKeys(run_id).rows, step)
+        return None if text is None else StepRow.model_validate_json(text)
+
+    async def documents(self, run_id: str, steps: Sequence[str]) -> dict[str, StoredDocument]:
+        """Read the documents of these steps; steps without one are left out."""
+        if not steps:
+            return {}
+        texts = await self._redis.hmget(keys.RunKeys(run_id).docs, list(steps))
+        pairs = zip(steps, texts, strict=True)
+        return {step: StoredDocument.from_text(text) for step, text in pairs if text is not None}
+
+    async def snapshot(self, run_id: str) -> RunSnapshot:
+        """Read a run whole, but for its documents. Raises BadInputError for an unknown run."""
+        k = keys.RunKeys(run_id)
+        async with self._redis.pipeline(transaction=True) as pipe:
+            pipe.hgetall(k.run)
+            pipe.hgetall(k.rows)
+            pipe.hgetall(k.state)
+            pipe.hgetall(k.errors)
+            pipe.hvals(k.names)
+            pipe.xrevrange(k.events, count=1)
+            pipe.time()
+            run, rows, states, errors, names, last, time = await pipe.execute()
+        if not run:
+            raise unknown_run(run_id)
+        return RunSnapshot(
+            run_id=run_id,
+            request=Request.model_validate_json(run["request"]),
+            state=run["state"],
+            created_ms=int(run["created_ms"]),
+            finished_ms=int(run["finished_ms"]) if "finished_ms" in run else None,
+            now_ms=int(time[0]) * 1000 + int(time[1]) // 1000,
+            rows={step: StepRow.model_validate_json(text) for step, text in rows.items()},
+            states=states,
+            errors=errors,
+            names={int(n.split(" ", 1)[0]): n.split(" ", 1)[1] for n in names},
+            counters={name: float(run[name]) for name in COUNTERS if name in run},
+            cancelled=run.get("cancel") == "1",
+            last_event=last[0][0] if last else "0-0",
+        )
+
+    async def runs(self, limit: int = 50) -> list[RunLine]:
+        """List the newest runs first; runs past their retention are forgotten on the way."""
+        ids = await self._redis.zrevrange(keys.RUNS, 0, limit - 1)
+        async with self._redis.pipeline(transaction=False) as pipe:
+            for run_id in ids:
+                pipe.hmget(
+                    keys.RunKeys(run_id).run, ["kind", "state", "created_ms", "open", "steps"]
+                )
+            answers = await pipe.execute()
+        gone = [run_id for run_id, values in zip(ids, answers, strict=True) if values[0] is None]
+        if gone:
+            await self._redis.zrem(keys.RUNS, *gone)
+        return [
+            RunLine(
+                run_id=run_id,
+                kind=values[0],
+                state=values[1],
+                created_ms=int(values[2]),
+                open_steps=int(values[3]),
+                steps=int(values[4]),
+            )
+            for run_id, values in zip(ids, answers, strict=True)
+            if values[0] is not None
+        ]
+
+    async def events(
+        self, run_id: str, after: str, *, block_s: float = 1.0
+    ) -> AsyncIterator[StepEvent | None]:
+        """Yield a run's events after entry `after`, for ever; None after a quiet `block_s`."""
+        stream = keys.RunKeys(run_id).events
+        while True:
+            answer = await self._redis.xread({stream: after}, count=500, block=int(block_s * 1000))
+            if not answer:
+                yield None
+                continue
+            for _, entries in answer.items() if isinstance(answer, dict) else answer:
+                for entry_id, fields in flatten(entries):
+                    after = entry_id
+                    yield StepEvent(
+                        id=entry_id,
+                        step=fields["step"],
+                        state=fields["state"],
+                        at_ms=int(fields["at"]),
+                        note=fields.get("note", ""),
+                    )
+
+
+def flatten(entries: object) -> list[tuple[str, dict[str, str]]]:
+    """Accept the entries of a stream in RESP2's and in RESP3's nesting."""
+    flat: list[tuple[str, dict[str, str]]] = []
+    for entry in entries if isinstance(entries, list) else []:
+        if entry and isinstance(entry[0], list | tuple) and len(entry[0]) == 2:
+            flat.extend(flatten(entry))
+        else:
+            flat.append((entry[0], entry[1]))
+    return flat
+
+
+def unknown_run(run_id: str) -> BadInputError:
+    """Build the error for a run that the ledger does not know."""
+    return BadInputError(
+        f"no run {run_id!r} in the ledger (it may have expired)", hint="`castline runs` lists them"
+    )

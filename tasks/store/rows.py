@@ -1,0 +1,66 @@
+"""The pure arithmetic of a plan's rows: what follows what, and what a retry reopens."""
+
+import json
+from collections.abc import Sequence
+
+from tasks.schemas.calls import CallUsage
+from tasks.schemas.ledger import RunSnapshot
+from tasks.schemas.plan import RunPlan, StepRow, StepState
+
+COUNTERS = (
+    "calls_made",
+    "calls_retried",
+    "calls_cached",
+    "tokens_prompt",
+    "tokens_completion",
+    "cost_usd",
+    "call_seconds",
+)
+
+
+def counters(usage: CallUsage) -> dict[str, float]:
+    """Name a usage's parts as the run's counter fields; zeros are left out."""
+    values = (
+        usage.made,
+        usage.retried,
+        usage.cached,
+        usage.prompt_tokens,
+        usage.completion_tokens,
+        usage.cost_usd,
+        usage.seconds,
+    )
+    return {name: value for name, value in zip(COUNTERS, values, strict=True) if value}
+
+
+def dependents(rows: Sequence[StepRow]) -> dict[str, str]:
+    """Turn what each step needs into what follows each step, as JSON lists.
+
+    A leading `?` marks a dependent that goes on even when this step fails.
+    """
+    after: dict[str, list[str]] = {}
+    for row in rows:
+        for needed in row.needs:
+            soft = "?" if row.kind == "collect" else ""
+            after.setdefault(needed, []).append(soft + row.id)
+    return {step: json.dumps(names) for step, names in after.items()}
+
+
+def initial(row: StepRow, plan: RunPlan) -> StepState:
+    """State of a row before anything happened."""
+    return "done" if row.id in plan.documents else "waiting"
+
+
+def open_needs(row: StepRow, plan: RunPlan) -> int:
+    """Count what a row waits for."""
+    return sum(1 for needed in row.needs if needed not in plan.documents)
+
+
+def reopened_needs(snapshot: RunSnapshot) -> dict[str, int]:
+    """Find what to reopen: unsuccessful steps, collects above them, and their open needs."""
+    again = {s for s, state in snapshot.states.items() if state not in ("done", "running")}
+    rows = snapshot.rows
+    again |= {
+        s for s, row in rows.items() if row.kind == "collect" and again.intersection(row.needs)
+    }
+    done = {s for s, state in snapshot.states.items() if state == "done"} - again
+    return {s: sum(1 for n in rows[s].needs if n not in done) for s in sorted(again)}

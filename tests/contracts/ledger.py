@@ -1,0 +1,295 @@
+"""What any ledger must do; run on fakeredis as a unit test and on Valkey as an integration test."""
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from tasks.errors import BadInputError, StaleLeaseError
+from tasks.schemas.calls import CallUsage
+from tasks.schemas.ledger import StoredDocument
+from tasks.schemas.plan import Request, RunPlan, Source, StepRow
+from tasks.store import keys
+from tasks.store.ledger import Ledger
+from tasks.store.reader import RunReader
+
+RUN = "r1"
+
+
+def rows() -> tuple[StepRow, ...]:
+    """One character: two stages, two tweets, a collect, a picture of the first tweet."""
+    return (
+        StepRow(id="p0.core", kind="stage", item="p0", persona=0),
+        StepRow(id="p0.assemble", kind="stage", item="p0", persona=0, needs=("p0.core",)),
+        StepRow(id="p0.t01", kind="tweet", item="p0.t01", persona=0, needs=("p0.assemble",)),
+        StepRow(id="p0.t02", kind="tweet", item="p0.t02", persona=0, needs=("p0.assemble",)),
+        StepRow(id="p0.collect", kind="collect", item="p0", persona=0, needs=("p0.t01", "p0.t02")),
+        StepRow(id="p0.i01", kind="picture", item="p0.i01", persona=0, needs=("p0.t01",)),
+    )
+
+
+def plan() -> RunPlan:
+    """Build the plan of the run that every test here uses."""
+    return RunPlan(run_id=RUN, request=Request(sources=(Source(label="x"),)), steps=rows())
+
+
+def document(made_from: str = "h") -> StoredDocument:
+    """Build a small document."""
+    return StoredDocument(
+        made_from=made_from, document={"text": "hello"}, usage=CallUsage(made=1, prompt_tokens=9)
+    )
+
+
+def ledger_on(redis: Any, *, owner: str = "a", lease_s: float = 30.0, attempts: int = 3) -> Ledger:
+    """Open a ledger on this client."""
+    return Ledger(redis, owner=owner, lease_s=lease_s, attempts=attempts, resend_s=1.0)
+
+
+async def begun(redis: Any, **options: Any) -> Ledger:
+    """Open a ledger with the run written and accepted."""
+    ledger = ledger_on(redis, **options)
+    await ledger.write_plan(plan())
+    await ledger.accept(RUN)
+    return ledger
+
+
+async def do(ledger: Ledger, step: str) -> None:
+    """Claim a step and store its document."""
+    claim = await ledger.claim(RUN, step, made_from="h")
+    assert claim.verdict == "granted", (step, claim.verdict)
+    await ledger.store(claim, document())
+
+
+async def states(redis: Any) -> dict[str, str]:
+    """Read all states."""
+    return dict((await RunReader(redis).snapshot(RUN)).states)
+
+
+@pytest.mark.anyio
+class LedgerContract:
+    """Give a `redis` fixture, inherit the tests."""
+
+    async def test_only_steps_that_need_nothing_are_due_when_a_run_is_accepted(
+        self, redis: Any
+    ) -> None:
+        ledger = ledger_on(redis)
+        await ledger.write_plan(plan())
+        assert await redis.zrange(keys.DUE, 0, -1) == []
+        assert await ledger.accept(RUN) == ["p0.core"]
+        assert await redis.zrange(keys.DUE, 0, -1) == [f"{RUN} p0.core"]
+
+    async def test_a_step_is_granted_once_and_leased_for_everybody_else(self, redis: Any) -> None:
+        ledger = await begun(redis)
+        claims = await asyncio.gather(*(ledger.claim(RUN, "p0.core") for _ in range(8)))
+        assert sorted(c.verdict for c in claims) == ["granted"] + ["leased"] * 7
+
+    async def test_a_step_whose_needs_are_open_cannot_be_claimed(self, redis: Any) -> None:
+        ledger = await begun(redis)
+        assert (await ledger.claim(RUN, "p0.t01")).verdict == "early"
+        assert (await ledger.claim(RUN, "p0.nonsense")).verdict == "unknown"
+
+    async def test_a_stored_document_answers_later_claims_and_opens_what_follows(
+        self, redis: Any
+    ) -> None:
+        ledger = await begun(redis)
+        await do(ledger, "p0.core")
+        again = await ledger.claim(RUN, "p0.core", made_from="h")
+        assert again.verdict == "document"
+        assert again.document is not None
+        assert again.document.document == {"text": "hello"}
+        assert f"{RUN} p0.assemble" in await redis.zrange(keys.DUE, 0, -1)
+        assert f"{RUN} p0.core" not in await redis.zrange(keys.DUE, 0, -1)
+
+    async def test_a_document_made_from_other_inputs_is_due_again(self, redis: Any) -> None:
+        ledger = await begun(redis)
+        await do(ledger, "p0.core")
+        changed = await ledger.claim(RUN, "p0.core", made_from="other")
+        assert changed.verdict == "granted"
+        await ledger.store(changed, document("other"))
+        assert (await ledger.claim(RUN, "p0.core", made_from="other")).verdict == "document"
+
+    async def test_a_lease_that_ran_out_passes_on_and_its_old_holder_cannot_store(
+        self, redis: Any
+    ) -> None:
+        slow = await begun(redis, lease_s=0.2)
+        old = await slow.claim(RUN, "p0.core")
+        await self.let_time_pass(redis, 0.25)
+        quick = ledger_on(redis, owner="b")
+        new = await quick.claim(RUN, "p0.core")
+        assert new.verdict == "granted"
+        assert new.fence > old.fence
+        with pytest.raises(StaleLeaseError):
+            await slow.store(old, document())
+        await quick.store(new, document())
+        assert (await states(redis))["p0.core"] == "done"
+
+    async def test_what_a_stale_holder_paid_is_counted_all_the_same(self, redis: Any) -> None:
+        slow = await begun(redis, lease_s=0.2)
+        old = await slow.claim(RUN, "p0.core")
+        await self.let_time_pass(redis, 0.25)
+        await ledger_on(redis, owner="b").claim(RUN, "p0.core")
+        with pytest.raises(StaleLeaseError):
+            await slow.store(old, document())
+        snapshot = await RunReader(redis).snapshot(RUN)
+        assert snapshot.counters["calls_made"] == 1
+        assert snapshot.counters["tokens_prompt"] == 9
+
+    async def test_renewal_keeps_a_lease_and_tells_which_are_lost(self, redis: Any) -> None:
+        ledger = await begun(redis, lease_s=0.2)
+        claim = await ledger.claim(RUN, "p0.core")
+        await self.let_time_pass(redis, 0.12)
+        assert await ledger.renew(RUN, {"p0.core": claim.fence}) == set()
+        await self.let_time_pass(redis, 0.12)
+        assert (await ledger.claim(RUN, "p0.core")).verdict == "leased"
+        assert await ledger.renew(RUN, {"p0.core": claim.fence + 1}) == {"p0.core"}
+
+    async def test_a_step_claimed_three_times_without_an_outcome_is_quarantined(
+        self, redis: Any
+    ) -> None:
+        ledger = await begun(redis, lease_s=0.2)
+        for _ in range(3):
+            assert (await ledger.claim(RUN, "p0.core")).verdict == "granted"
+            await self.let_time_pass(redis, 0.25)
+        assert (await ledger.claim(RUN, "p0.core")).verdict == "settled"
+        found = await states(redis)
+        assert found["p0.core"] == "quarantined"
+        assert found["p0.t01"] == "failed"
+
+    async def test_a_failed_stage_fails_what_needs_it_and_ends_the_run(self, redis: Any) -> None:
+        ledger = await begun(redis)
+        claim = await ledger.claim(RUN, "p0.core")
+        await ledger.fail(claim, "the reply was not JSON")
+        snapshot = await RunReader(redis).snapshot(RUN)
+        assert snapshot.states["p0.core"] == "failed"
+        assert snapshot.states["p0.assemble"] == "failed"
+        assert snapshot.states["p0.i01"] == "failed"
+        assert snapshot.errors["p0.core"] == "the reply was not JSON"
+
+    async def test_a_failed_tweet_fails_its_picture_and_never_the_collect(self, redis: Any) -> None:
+        ledger = await begun(redis)
+        await do(ledger, "p0.core")
+        await do(ledger, "p0.assemble")
+        claim = await ledger.claim(RUN, "p0.t01")
+        await ledger.fail(claim, "no")
+        await do(ledger, "p0.t02")
+        found = await states(redis)
+        assert (found["p0.i01"], found["p0.collect"]) == ("failed", "waiting")
+        await do(ledger, "p0.collect")
+        assert (await RunReader(redis).snapshot(RUN)).state == "finished"
+
+    async def test_a_run_is_finished_when_its_last_step_settles(self, redis: Any) -> None:
+        ledger = await begun(redis)
+        for step in ("p0.core", "p0.assemble", "p0.t01", "p0.t02", "p0.collect"):
+            await do(ledger, step)
+        assert (await RunReader(redis).snapshot(RUN)).state == "running"
+        await do(ledger, "p0.i01")
+        snapshot = await RunReader(redis).snapshot(RUN)
+        assert snapshot.state == "finished"
+        assert snapshot.finished_ms is not None
+        assert await redis.zcard(keys.DUE) == 0
+
+    async def test_a_postponed_step_waits_and_can_be_claimed_again(self, redis: Any) -> None:
+        ledger = await begun(redis, attempts=1)
+        claim = await ledger.claim(RUN, "p0.core")
+        await ledger.postpone(claim, delay_s=0.1, error="gate closed", free=True)
+        assert (await states(redis))["p0.core"] == "waiting"
+        assert (await ledger.claim(RUN, "p0.core")).verdict == "granted"
+
+    async def test_cancelling_settles_what_waits_and_lets_what_runs_store(self, redis: Any) -> None:
+        ledger = await begun(redis)
+        claim = await ledger.claim(RUN, "p0.core")
+        assert await ledger.cancel(RUN) == 5
+        await ledger.store(claim, document())
+        snapshot = await RunReader(redis).snapshot(RUN)
+        assert snapshot.states["p0.core"] == "done"
+        assert snapshot.states["p0.i01"] == "cancelled"
+        assert snapshot.state == "finished"
+        with pytest.raises(BadInputError, match="no run 'nope'"):
+            await ledger.cancel("nope")
+
+    async def test_a_retry_reopens_what_failed_and_nothing_else(self, redis: Any) -> None:
+        ledger = await begun(redis)
+        await do(ledger, "p0.core")
+        await do(ledger, "p0.assemble")
+        await do(ledger, "p0.t02")
+        await ledger.fail(await ledger.claim(RUN, "p0.t01"), "no")
+        await do(ledger, "p0.collect")
+        reader = RunReader(redis)
+        reopened = await ledger.reopen(await reader.snapshot(RUN))
+        assert sorted(reopened) == ["p0.collect", "p0.i01", "p0.t01"]
+        assert (await reader.snapshot(RUN)).state == "running"
+        assert (await ledger.claim(RUN, "p0.collect")).verdict == "early"
+        for step in ("p0.t01", "p0.i01", "p0.collect"):
+            await do(ledger, step)
+        assert (await reader.snapshot(RUN)).state == "finished"
+
+    async def test_a_message_under_way_is_left_alone_and_a_lost_one_is_sent_again(
+        self, redis: Any
+    ) -> None:
+        ledger = await begun(redis)
+        assert await ledger.overdue(RUN, "p0.core", {"llm.x": 7}) == "wait"
+        assert await ledger.overdue(RUN, "p0.core", {"llm.x": 0}) == "send"
+
+    async def test_a_queued_message_counts_as_lost_once_later_ones_were_consumed(
+        self, redis: Any
+    ) -> None:
+        ledger = await begun(redis)
+        later = await ledger.now_ms() + 60_000
+        await redis.hset(keys.CONSUMED, "llm.x", later)
+        assert await ledger.overdue(RUN, "p0.core", {"llm.x": 7}) == "send"
+
+    async def test_a_live_lease_is_never_overdue(self, redis: Any) -> None:
+        ledger = await begun(redis)
+        await ledger.claim(RUN, "p0.core")
+        assert await ledger.overdue(RUN, "p0.core", {"llm.x": 0}) == "wait"
+
+    async def test_a_picture_goes_to_the_live_queue_with_the_smallest_backlog(
+        self, redis: Any
+    ) -> None:
+        ledger = await begun(redis)
+        assert await ledger.place(RUN, "p0.i01") == ""
+        now = await ledger.now_ms()
+        await redis.zadd(
+            keys.GPUS, {"gpu.a.0": now + 9000, "gpu.a.1": now + 9000, "gpu.dead.0": now - 1}
+        )
+        await redis.zadd(keys.gpu_steps("gpu.a.0"), {"r0 p0.i09": 1})
+        assert await ledger.place(RUN, "p0.i01") == "gpu.a.1"
+        assert await ledger.place(RUN, "p0.i01", queue="gpu.a.0") == "gpu.a.0"
+        assert await redis.zcard(keys.gpu_steps("gpu.a.1")) == 0
+
+    async def test_two_characters_of_a_run_never_share_a_name(self, redis: Any) -> None:
+        ledger = await begun(redis)
+        assert await ledger.take_name(RUN, "Mara Lind", 0)
+        assert not await ledger.take_name(RUN, "mara  lind", 1)
+        assert await ledger.take_name(RUN, "Mara Lind", 0)
+        assert await ledger.taken_names(RUN) == {0: "Mara Lind"}
+
+    async def test_every_change_is_an_event_and_reading_resumes_after_any_of_them(
+        self, redis: Any
+    ) -> None:
+        ledger = await begun(redis)
+        await do(ledger, "p0.core")
+        seen = []
+        async for event in RunReader(redis).events(RUN, "0-0", block_s=0.01):
+            if event is None:
+                break
+            seen.append(event)
+        assert [(e.step, e.state) for e in seen] == [
+            ("", "running"),
+            ("p0.core", "running"),
+            ("p0.core", "done"),
+        ]
+        async for event in RunReader(redis).events(RUN, seen[0].id, block_s=0.01):
+            assert event == seen[1]
+            break
+
+    async def test_every_key_of_a_run_expires(self, redis: Any) -> None:
+        ledger = await begun(redis)
+        await do(ledger, "p0.core")
+        await ledger.take_name(RUN, "Mara Lind", 0)
+        left = [k for k in await redis.keys(f"{keys.PREFIX}:run:*") if await redis.ttl(k) < 0]
+        assert left == []
+
+    async def let_time_pass(self, redis: Any, seconds: float) -> None:
+        """Let Redis time go on; the ledger reads no other clock."""
+        await asyncio.sleep(seconds)
