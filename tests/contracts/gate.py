@@ -1,0 +1,118 @@
+"""What the gate must do; run on fakeredis as a unit test and on Valkey as an integration test."""
+
+import asyncio
+import time
+from typing import Any
+
+import pytest
+
+from tasks.errors import ConfigurationError
+from tasks.gate.gate import Gate
+from tasks.schemas.limits import Granted, Limits, Wait
+
+
+def gate_on(redis: Any, *, lease_s: float = 30.0, **limits: Any) -> Gate:
+    """Open a gate with one provider `p`."""
+    return Gate(redis, {"p": Limits(**limits)}, lease_s=lease_s)
+
+
+@pytest.mark.anyio
+class GateContract:
+    """Give a `redis` fixture, inherit the tests."""
+
+    async def test_no_more_slots_are_held_than_there_are(self, redis: Any) -> None:
+        gate = gate_on(redis, slots=3)
+        held, most = 0, 0
+
+        async def call() -> None:
+            nonlocal held, most
+            granted = await gate.acquire("p")
+            held += 1
+            most = max(most, held)
+            await asyncio.sleep(0.01)
+            held -= 1
+            await gate.settle(granted)
+
+        await asyncio.gather(*(call() for _ in range(20)))
+        assert most == 3
+        assert await gate.in_use("p") == 0
+        await gate.close()
+
+    async def test_a_run_keeps_within_its_own_cap_and_leaves_the_rest_to_others(
+        self, redis: Any
+    ) -> None:
+        gate = gate_on(redis, slots=3)
+        assert isinstance(await gate.try_acquire("p", run_id="a", run_slots=1), Granted)
+        refused = await gate.try_acquire("p", run_id="a", run_slots=1)
+        assert isinstance(refused, Wait)
+        assert refused.reason == "run slots"
+        assert isinstance(await gate.try_acquire("p", run_id="b"), Granted)
+        await gate.close()
+
+    async def test_the_slot_of_a_holder_that_stopped_renewing_returns(self, redis: Any) -> None:
+        dead = gate_on(redis, slots=1, lease_s=0.2)
+        assert isinstance(await dead.try_acquire("p"), Granted)
+        await dead.close()
+        gate = gate_on(redis, slots=1)
+        assert isinstance(await gate.try_acquire("p"), Wait)
+        await asyncio.wait_for(gate.acquire("p"), 5)
+        await gate.close()
+
+    async def test_a_live_holder_keeps_its_slot_past_the_lease(self, redis: Any) -> None:
+        gate = gate_on(redis, slots=1, lease_s=0.2)
+        await gate.acquire("p")
+        await asyncio.sleep(0.5)
+        assert isinstance(await gate.try_acquire("p"), Wait)
+        await gate.close()
+
+    async def test_requests_are_paced_and_a_minute_never_holds_more_than_the_limit(
+        self, redis: Any
+    ) -> None:
+        gate = gate_on(redis, rpm=600, slots=1000)
+        begun = time.monotonic()
+        granted = 0
+        while time.monotonic() - begun < 1.0:
+            answer = await gate.try_acquire("p")
+            if isinstance(answer, Granted):
+                granted += 1
+            else:
+                await asyncio.sleep(answer.seconds)
+        elapsed = time.monotonic() - begun
+        burst, rate = 10, (600 - 10) / 60
+        assert granted <= burst + rate * elapsed + 1
+        assert granted >= burst
+        await gate.close()
+
+    async def test_a_refused_call_takes_neither_tokens_nor_requests_nor_a_slot(
+        self, redis: Any
+    ) -> None:
+        gate = gate_on(redis, rpm=60, tpm=6000, slots=5)
+        assert isinstance(await gate.try_acquire("p", tokens=90), Granted)
+        before = await redis.hgetall("castline:gate:p:rates")
+        assert isinstance(await gate.try_acquire("p", tokens=90), Wait)
+        assert await redis.hgetall("castline:gate:p:rates") == before
+        assert await gate.in_use("p") == 1
+        await gate.close()
+
+    async def test_tokens_that_were_not_used_are_given_back(self, redis: Any) -> None:
+        gate = gate_on(redis, tpm=6000, slots=5)
+        granted = await gate.acquire("p", tokens=100)
+        refused = await gate.try_acquire("p", tokens=100)
+        assert isinstance(refused, Wait)
+        assert refused.reason == "tokens"
+        await gate.settle(granted, used_tokens=0)
+        assert isinstance(await gate.try_acquire("p", tokens=100), Granted)
+        await gate.close()
+
+    async def test_a_block_stops_every_process_until_it_ends(self, redis: Any) -> None:
+        await gate_on(redis).block("p", 0.2)
+        other = gate_on(redis)
+        refused = await other.try_acquire("p")
+        assert isinstance(refused, Wait)
+        assert refused.reason == "blocked"
+        await asyncio.wait_for(other.acquire("p"), 5)
+        await other.close()
+
+    async def test_an_unknown_provider_is_refused_by_name(self, redis: Any) -> None:
+        with pytest.raises(ConfigurationError, match="'q'"):
+            await gate_on(redis).acquire("q")
