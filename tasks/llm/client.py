@@ -1,0 +1,125 @@
+"""The model client: one logical call through gate, transport and retries.
+
+It owns attempts, deadlines and the idempotency key's journey; prompts belong to the stages, parsing
+to `tasks.llm.structured`, limits to the gate.
+"""
+
+import time
+
+import httpx
+from tenacity import AsyncRetrying
+
+from tasks.errors import RateLimitedError, RefusedCallError, TransientError
+from tasks.gate.gate import Gate
+from tasks.llm import openai_dialect
+from tasks.llm.answers import network_error, payload_of
+from tasks.llm.providers import Provider
+from tasks.llm.retrying import RetryPolicy
+from tasks.llm.scope import CallScope
+from tasks.llm.transport import open_client
+from tasks.schemas.calls import Message
+from tasks.schemas.completion import ChatRequest, Completion
+
+CHARACTERS_PER_TOKEN = 4
+IMAGE_TOKENS = 800
+
+
+class LLMClient:
+    """A client of one provider, for one loop; close it on the loop that used it."""
+
+    def __init__(self, provider: Provider, gate: Gate, *, retry_scale: float = 1.0) -> None:
+        self.provider = provider
+        self._gate = gate
+        self._retry_scale = retry_scale
+        self._http: httpx.AsyncClient | None = None
+
+    async def complete(self, request: ChatRequest, *, key: str, scope: CallScope) -> Completion:
+        """Make one logical call, with its retries and then the fallback models.
+
+        `key` is sent as `Idempotency-Key` with every attempt; attempts and tokens are counted in
+        the scope's tally whatever comes of them. Raises RefusedCallError (do not try
+        again), RateLimitedError or ProviderDownError (all attempts spent), BadReplyError.
+        """
+        models = (request.model, *self.provider.fallback_models)
+        attempts = 0
+        for position, model in enumerate(models):
+            asked = request.model_copy(update={"model": model})
+            policy = RetryPolicy(scale=self._retry_scale)
+            retrying = AsyncRetrying(retry=policy.wants, wait=policy.pause_s, reraise=True)
+            try:
+                async for attempt in retrying:
+                    with attempt:
+                        scope.tally.attempt(again=attempts > 0)
+                        attempts += 1
+                        done = await self._attempt(asked, key, scope)
+                scope.tally.complete(done)
+                return done.model_copy(update={"attempts": attempts})
+            except (TransientError, RefusedCallError) as error:
+                if position + 1 == len(models) or is_about_key(error):
+                    raise
+        raise AssertionError("there is always one model to ask")
+
+    async def _attempt(self, request: ChatRequest, key: str, scope: CallScope) -> Completion:
+        estimate = estimated_tokens(request.messages) + request.max_tokens
+        granted = await self._gate.acquire(
+            self.provider.name,
+            tokens=estimate,
+            run_id=scope.run_id,
+            run_slots=scope.run_slots,
+        )
+        used: int | None = None
+        try:
+            completion = await self._send(request, key)
+            used = completion.prompt_tokens + completion.completion_tokens or None
+            return completion
+        except RateLimitedError as error:
+            used = 0
+            if error.wait_s:
+                await self._gate.block(self.provider.name, error.wait_s)
+            raise
+        finally:
+            await self._gate.settle(granted, used_tokens=used)
+
+    async def _send(self, request: ChatRequest, key: str) -> Completion:
+        begun = time.monotonic()
+        try:
+            response = await self._client().post(
+                openai_dialect.PATH,
+                json=openai_dialect.body(request, self.provider.structured),
+                headers={"Idempotency-Key": key},
+            )
+        except httpx.HTTPError as error:
+            raise network_error(error, provider=self.provider.name) from error
+        payload = payload_of(response, provider=self.provider.name)
+        completion = openai_dialect.completion(payload, asked_model=request.model)
+        return completion.model_copy(update={"seconds": time.monotonic() - begun})
+
+    def _client(self) -> httpx.AsyncClient:
+        if self._http is None:
+            self._http = open_client(
+                self.provider.base_url,
+                api_key=self.provider.api_key.get_secret_value(),
+                timeout_s=self.provider.timeout_s,
+            )
+        return self._http
+
+    async def close(self) -> None:
+        """Close the connections."""
+        if self._http is not None:
+            await self._http.aclose()
+            self._http = None
+
+
+def is_about_key(error: Exception) -> bool:
+    """Whether another model would be refused for the same reason."""
+    return isinstance(error, RefusedCallError) and error.status in (401, 403)
+
+
+def estimated_tokens(messages: tuple[Message, ...]) -> int:
+    """Estimate a prompt's tokens: 4 ASCII characters or 1 other character each, 800 a picture."""
+    total = 0
+    for message in messages:
+        ascii_count = sum(1 for c in message.content if c.isascii())
+        total += ascii_count // CHARACTERS_PER_TOKEN + (len(message.content) - ascii_count) + 4
+        total += IMAGE_TOKENS if message.image else 0
+    return total

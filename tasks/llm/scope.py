@@ -1,0 +1,36 @@
+"""Where a call belongs and what it has cost so far."""
+
+from dataclasses import dataclass, field
+
+from tasks.schemas.calls import CallUsage
+from tasks.schemas.completion import Completion
+
+
+@dataclass
+class CallTally:
+    """Adds up attempts and completions, so that failed work is counted too."""
+
+    usage: CallUsage = field(default_factory=CallUsage)
+
+    def attempt(self, *, again: bool) -> None:
+        """Count one request that is about to leave."""
+        self.usage += CallUsage(made=1, retried=int(again))
+
+    def complete(self, completion: Completion) -> None:
+        """Count what a completion used."""
+        self.usage += CallUsage(
+            model=completion.model,
+            prompt_tokens=completion.prompt_tokens,
+            completion_tokens=completion.completion_tokens,
+            seconds=completion.seconds,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class CallScope:
+    """Where a call belongs: `key` seeds its idempotency keys, `run_slots` caps its run (0 = no)."""
+
+    key: str
+    run_id: str = ""
+    run_slots: int = 0
+    tally: CallTally = field(default_factory=CallTally)

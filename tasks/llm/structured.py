@@ -1,0 +1,102 @@
+"""Structured replies: schema out, document in, one re-ask when the reply does not fit."""
+
+import hashlib
+import re
+from functools import lru_cache
+from typing import Any
+
+from json_repair import repair_json
+from pydantic import BaseModel, ValidationError
+
+from tasks.errors import BadReplyError, ConfigurationError, TruncatedReplyError
+from tasks.llm.client import LLMClient
+from tasks.llm.scope import CallScope
+from tasks.schemas.calls import Message, Reply, StructuredCall
+from tasks.schemas.completion import ChatRequest, Completion
+
+MOST_ERRORS_NAMED = 5
+FILTERED = frozenset({"content_filter", "refusal"})
+
+
+async def ask_structured(client: LLMClient, call: StructuredCall[Reply], scope: CallScope) -> Reply:
+    """Ask until the reply is valid for the call's model, at most twice.
+
+    Raises BadReplyError when the re-ask does not help either, TruncatedReplyError when the reply
+    stopped at its token limit twice, ConfigurationError when a picture meets a blind provider,
+    and what LLMClient.complete raises.
+    """
+    request = request_of(client, call)
+    first = await client.complete(
+        request, key=idempotency_key(scope.key, call.name, 0), scope=scope
+    )
+    try:
+        return parse(first, call.reply)
+    except BadReplyError as error:
+        again = request.model_copy(update={"messages": with_complaint(request, first, error)})
+    second = await client.complete(again, key=idempotency_key(scope.key, call.name, 1), scope=scope)
+    return parse(second, call.reply)
+
+
+def request_of(client: LLMClient, call: StructuredCall[Any]) -> ChatRequest:
+    """Choose the model and attach the schema."""
+    provider = client.provider
+    sees = any(m.image for m in call.messages)
+    if sees and not provider.vision_model:
+        raise ConfigurationError(
+            f"provider {provider.name!r} has no vision model, so it cannot look at a picture",
+            hint="set CASTLINE_LLM_VISION_MODEL, or describe the character with --text",
+        )
+    return ChatRequest(
+        messages=call.messages,
+        model=provider.vision_model if sees else provider.model,
+        temperature=call.temperature,
+        max_tokens=call.max_tokens,
+        schema_name=re.sub(r"[^A-Za-z0-9_-]", "_", call.reply.__name__),
+        schema_body=schema_of(call.reply),  # type: ignore[arg-type]  # a class is hashable
+    )
+
+
+@lru_cache(maxsize=256)
+def schema_of(reply: type[BaseModel]) -> dict[str, Any]:
+    """The reply's JSON schema, made once per type."""
+    return reply.model_json_schema()
+
+
+def parse(completion: Completion, reply: type[Reply]) -> Reply:
+    """Read a completion's text as the reply; mends small JSON damage, never a cut reply."""
+    if completion.finish_reason == "length":
+        raise TruncatedReplyError("the reply stopped at its token limit")
+    if completion.finish_reason in FILTERED:
+        raise BadReplyError("the provider's content filter withheld the reply")
+    if not completion.text.strip():
+        raise BadReplyError("the reply is empty")
+    try:
+        return reply.model_validate_json(completion.text)
+    except ValidationError as error:
+        strict = error
+    try:
+        return reply.model_validate_json(repair_json(completion.text))
+    except ValidationError:
+        raise BadReplyError(f"the reply does not fit its schema: {summary(strict)}") from None
+
+
+def summary(error: ValidationError) -> str:
+    """Name the wrong fields and what is wrong with them; the values stay out."""
+    found = error.errors(include_url=False, include_input=False, include_context=False)
+    lines = [f"{'.'.join(str(p) for p in e['loc']) or 'reply'}: {e['msg']}" for e in found]
+    more = len(lines) - MOST_ERRORS_NAMED
+    return "; ".join(lines[:MOST_ERRORS_NAMED]) + (f"; and {more} more" if more > 0 else "")
+
+
+def with_complaint(
+    request: ChatRequest, reply: Completion, error: BadReplyError
+) -> tuple[Message, ...]:
+    """Show the model its reply and what was wrong with it."""
+    shown = () if not reply.text.strip() else (Message(role="assistant", content=reply.text),)
+    complaint = f"That answer cannot be used: {error}. Answer again, complete, and only with JSON."
+    return (*request.messages, *shown, Message(role="user", content=complaint))
+
+
+def idempotency_key(scope: str, name: str, ask: int) -> str:
+    """The same for every attempt of one ask, different for any other; tells nothing."""
+    return hashlib.sha256(f"{scope}|{name}|{ask}".encode()).hexdigest()[:40]

@@ -1,0 +1,29 @@
+"""One model call on the wire, free of any provider's dialect."""
+
+from typing import Any
+
+from tasks.schemas.calls import Message
+from tasks.schemas.frozen import Frozen
+
+
+class ChatRequest(Frozen):
+    """What is asked; `schema_` with its name makes the call a structured one."""
+
+    messages: tuple[Message, ...]
+    model: str
+    temperature: float
+    max_tokens: int
+    schema_name: str = ""
+    schema_body: dict[str, Any] | None = None
+
+
+class Completion(Frozen):
+    """What came back: text, why it stopped, the model that wrote it, tokens, seconds."""
+
+    text: str
+    finish_reason: str
+    model: str
+    prompt_tokens: int
+    completion_tokens: int
+    seconds: float = 0.0
+    attempts: int = 1
