@@ -30,12 +30,16 @@ class StoredDocument(Frozen):
 
 @dataclass(frozen=True, kw_only=True)
 class Claim:
-    """The answer to a claim; `fence` is set when granted, `document` when there is one."""
+    """The answer to a claim.
+
+    `fence` and `attempt` (from 1) are set when granted, `document` when there is one.
+    """
 
     run_id: str
     step: str
     verdict: ClaimVerdict
     fence: int = 0
+    attempt: int = 0
     document: StoredDocument | None = None
 
 

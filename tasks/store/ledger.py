@@ -137,6 +137,7 @@ class Ledger:
             step=step,
             verdict=verdict,
             fence=int(rest[0]) if verdict == "granted" else 0,
+            attempt=int(rest[1]) if verdict == "granted" else 0,
             document=StoredDocument.from_text(rest[0]) if verdict == "document" else None,
         )
 

@@ -27,7 +27,8 @@ end
 if tonumber(redis.call('HGET', R.needs, step) or '0') > 0 then return {'early'} end
 local lease = lease_of(step)
 if lease and lease.till > now then return {'leased'} end
-if redis.call('HINCRBY', R.tries, step, 1) > most then
+local attempt = redis.call('HINCRBY', R.tries, step, 1)
+if attempt > most then
   redis.call('HSETNX', R.errors, step,
     'claimed ' .. most .. ' times without an outcome; its workers died or froze')
   settle(step, 'quarantined', 'claimed ' .. most .. ' times without an outcome', grace_ms)
@@ -40,4 +41,4 @@ redis.call('HSET', R.lease, step, string.format('%d %d %s', fence, now + lease_m
 redis.call('ZADD', DUE, now + lease_ms, member(step))
 if state ~= 'running' then emit(step, 'running') end
 keep_alive()
-return {'granted', fence}
+return {'granted', fence, attempt}

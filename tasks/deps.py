@@ -1,0 +1,81 @@
+"""The one composition root: builds what tasks, upkeep and the producer work with."""
+
+import os
+from dataclasses import dataclass, field
+
+from tasks.gate.gate import Gate
+from tasks.llm.client import LLMClient
+from tasks.llm.providers import Provider, resolve_provider
+from tasks.routing import node_label
+from tasks.schemas.plan import Request
+from tasks.settings import Settings
+from tasks.store.blobs import Blobs
+from tasks.store.connection import TextRedis, connect
+from tasks.store.leases import LeaseKeeper
+from tasks.store.ledger import Ledger
+from tasks.store.reader import RunReader
+
+REQUESTS_KEPT = 64
+
+
+@dataclass
+class Deps:
+    """What a process works with, on one loop. `provider` is None where no model is called."""
+
+    settings: Settings
+    redis: TextRedis
+    ledger: Ledger
+    reader: RunReader
+    blobs: Blobs
+    leases: LeaseKeeper
+    provider: Provider | None = None
+    gate: Gate | None = None
+    client: LLMClient | None = None
+    _requests: dict[str, Request] = field(default_factory=dict)
+
+    async def request(self, run_id: str) -> Request:
+        """Read a run's request, remembered: it never changes."""
+        if run_id not in self._requests:
+            if len(self._requests) >= REQUESTS_KEPT:
+                self._requests.pop(next(iter(self._requests)))
+            self._requests[run_id] = await self.reader.request(run_id)
+        return self._requests[run_id]
+
+    async def close(self) -> None:
+        """Close every connection."""
+        await self.leases.close()
+        if self.client is not None:
+            await self.client.close()
+        if self.gate is not None:
+            await self.gate.close()
+        await self.redis.aclose()
+
+
+async def open_deps(settings: Settings, *, models: bool = False) -> Deps:
+    """Wire a process up, on the loop that will use it; `models` adds the gate and the client.
+
+    Raises ServiceAwayError without a Redis, ConfigurationError without a provider.
+    """
+    redis = connect(settings.broker_url())
+    ledger = Ledger(
+        redis,
+        owner=f"{node_label(settings.node)}/{os.getpid()}",
+        retention_s=settings.retention_s,
+        lease_s=settings.lease_s,
+        attempts=settings.step_attempts,
+        resend_s=settings.resend_s,
+    )
+    deps = Deps(
+        settings=settings,
+        redis=redis,
+        ledger=ledger,
+        reader=RunReader(redis),
+        blobs=Blobs(settings.blobs_url),
+        leases=LeaseKeeper(ledger),
+    )
+    if models:
+        provider = resolve_provider(settings)
+        deps.provider = provider
+        deps.gate = Gate(redis, {provider.name: provider.limits}, lease_s=settings.lease_s)
+        deps.client = LLMClient(provider, deps.gate)
+    return deps

@@ -1,0 +1,62 @@
+"""Sends the message of a step that is due; the only place that sends.
+
+The ledger already says that the step is due, so a message that does not arrive is sent again by
+upkeep, and one that comes twice finds the step claimed.
+"""
+
+from collections.abc import Iterable
+
+from celery.canvas import Signature
+from kombu.exceptions import OperationalError
+
+from tasks import canvas
+from tasks.app import app, queue_of
+from tasks.errors import ServiceAwayError
+from tasks.schemas.plan import Request
+from tasks.schemas.steps import StepName
+from tasks.store.ledger import Ledger
+
+
+def send_step(run_id: str, step: str, request: Request) -> None:
+    """Send one due step that is not a picture; a stage takes the rest of its chain along.
+
+    Raises ServiceAwayError when the broker is away.
+    """
+    name = StepName.parse(step)
+    if name.part in canvas.CHAIN:
+        built = canvas.persona_chain(run_id, step, request)
+    elif name.is_tweet:
+        built = canvas.tweets_signature(run_id, [step], request.priority)
+    else:
+        built = canvas.step_signature(run_id, step, request.priority)
+    publish(built)
+
+
+def send_steps(run_id: str, steps: Iterable[str], request: Request) -> None:
+    """Send several due steps over one connection. Raises ServiceAwayError."""
+    with app.producer_or_acquire():
+        for step in steps:
+            send_step(run_id, step, request)
+
+
+def send_tweets(run_id: str, persona: int, request: Request, *, group: int) -> None:
+    """Send the chord of a character's tweets. Raises ServiceAwayError when the broker is away."""
+    publish(canvas.tweet_chord(run_id, persona, request, group=group))
+
+
+def send_picture(run_id: str, step: str, queue: str) -> None:
+    """Send a picture to the GPU queue it was placed on. Raises ServiceAwayError."""
+    publish(canvas.picture_signature(run_id, step).set(queue=queue_of(queue)))
+
+
+async def place_picture(ledger: Ledger, run_id: str, step: str, *, queue: str = "") -> str:
+    """Choose a GPU queue for a picture; "" while no GPU worker is live (upkeep asks again)."""
+    return await ledger.place(run_id, step, queue=queue)
+
+
+def publish(built: Signature) -> None:
+    """Send a canvas. Raises ServiceAwayError when the broker is away."""
+    try:
+        built.apply_async()
+    except OperationalError as error:
+        raise ServiceAwayError("Redis is away: the message was not sent") from error

@@ -1,0 +1,97 @@
+"""Does one step: claim, work, store; every ending becomes an outcome in the ledger.
+
+The caller brings the work; this module owns what the ledger hears of it and who tries again.
+"""
+
+import logging
+from collections.abc import Awaitable, Callable
+from typing import Any, Literal
+
+import anyio
+
+from tasks.deps import Deps
+from tasks.errors import CastlineError, PermanentError, StaleLeaseError, TransientError
+from tasks.llm.scope import CallTally
+from tasks.schemas.ledger import Claim, StoredDocument
+
+log = logging.getLogger(__name__)
+
+Outcome = Literal["done", "known", "failed", "postponed", "elsewhere"]
+Work = Callable[[CallTally], Awaitable[dict[str, Any]]]
+AGAIN_AFTER_S = 10.0
+
+
+async def perform(
+    deps: Deps, run_id: str, step: str, *, made_from: str, queue: str, work: Work
+) -> Outcome:
+    """Do a step unless it is done or somebody does it.
+
+    `known`: its document was there already. `failed`: for good. `postponed`: due again later.
+    `elsewhere`: another worker has it, or it is not its time; nothing is to be done here.
+    """
+    claim = await deps.ledger.claim(run_id, step, made_from=made_from, queue=queue)
+    if claim.verdict == "document":
+        return "known"
+    if claim.verdict == "settled":
+        return "failed"
+    if claim.verdict != "granted":
+        return "elsewhere"
+    return await fulfil(deps, claim, made_from=made_from, work=work)
+
+
+async def fulfil(deps: Deps, claim: Claim, *, made_from: str, work: Work) -> Outcome:
+    """Do a claimed step and settle it."""
+    tally = CallTally()
+    try:
+        document = await within_lease(deps, claim, work, tally)
+        stored = StoredDocument(made_from=made_from, document=document, usage=tally.usage)
+        await deps.ledger.store(claim, stored)
+        return "done"
+    except StaleLeaseError:
+        return "elsewhere"
+    except PermanentError as error:
+        return await give_up(deps, claim, error, tally)
+    except TransientError as error:
+        return await try_later(deps, claim, error, tally)
+    except Exception as error:  # a defect of ours: recorded, counted, and raised for Celery's log
+        await try_later(deps, claim, CastlineError(f"internal: {type(error).__name__}"), tally)
+        raise
+
+
+async def within_lease(deps: Deps, claim: Claim, work: Work, tally: CallTally) -> dict[str, Any]:
+    """Work while the lease is renewed. Raises StaleLeaseError when it is lost meanwhile."""
+    with anyio.CancelScope() as scope:
+        deps.leases.hold(claim, scope)
+        try:
+            return await work(tally)
+        finally:
+            deps.leases.release(claim)
+    raise StaleLeaseError(f"lease of {claim.run_id} {claim.step} was lost")
+
+
+async def give_up(deps: Deps, claim: Claim, error: CastlineError, tally: CallTally) -> Outcome:
+    """Record a failure for good."""
+    log.warning("%s %s failed: %s", claim.run_id, claim.step, error)
+    try:
+        await deps.ledger.fail(claim, said(error), tally.usage)
+    except StaleLeaseError:
+        return "elsewhere"
+    return "failed"
+
+
+async def try_later(deps: Deps, claim: Claim, error: CastlineError, tally: CallTally) -> Outcome:
+    """Make the step due again, or give up when its attempts are spent."""
+    if claim.attempt >= deps.settings.step_attempts:
+        return await give_up(deps, claim, error, tally)
+    log.warning("%s %s is tried again later: %s", claim.run_id, claim.step, error)
+    await deps.ledger.count(claim.run_id, tally.usage)
+    try:
+        await deps.ledger.postpone(claim, delay_s=AGAIN_AFTER_S * claim.attempt, error=said(error))
+    except StaleLeaseError:
+        return "elsewhere"
+    return "postponed"
+
+
+def said(error: CastlineError) -> str:
+    """What the user reads about an error."""
+    return f"{error} ({error.hint})" if error.hint else str(error)

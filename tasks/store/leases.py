@@ -1,0 +1,61 @@
+"""Keeps the leases of a process alive with one timer, however many steps it works on."""
+
+import asyncio
+import contextlib
+import logging
+from collections import defaultdict
+
+import anyio
+from redis.exceptions import RedisError
+
+from tasks.schemas.ledger import Claim
+from tasks.store.ledger import Ledger
+
+log = logging.getLogger(__name__)
+
+
+class LeaseKeeper:
+    """Renews every held claim each third of a lease; work whose lease is lost is cancelled."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+        self._held: dict[tuple[str, str], tuple[Claim, anyio.CancelScope]] = {}
+        self._timer: asyncio.Task[None] | None = None
+
+    def hold(self, claim: Claim, scope: anyio.CancelScope) -> None:
+        """Renew this claim from now on; cancel `scope` when its lease is lost."""
+        self._held[claim.run_id, claim.step] = (claim, scope)
+        if self._timer is None or self._timer.done():
+            self._timer = asyncio.create_task(self._renew_while_held())
+
+    def release(self, claim: Claim) -> None:
+        """Stop renewing this claim."""
+        self._held.pop((claim.run_id, claim.step), None)
+
+    async def close(self) -> None:
+        """Stop the timer."""
+        if self._timer is not None:
+            self._timer.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._timer
+
+    async def _renew_while_held(self) -> None:
+        while self._held:
+            await asyncio.sleep(self._ledger.lease_s / 3)
+            runs: dict[str, dict[str, int]] = defaultdict(dict)
+            for claim, _ in self._held.values():
+                runs[claim.run_id][claim.step] = claim.fence
+            for run_id, fences in runs.items():
+                await self._renew(run_id, fences)
+
+    async def _renew(self, run_id: str, fences: dict[str, int]) -> None:
+        try:
+            lost = await self._ledger.renew(run_id, fences)
+        except (RedisError, OSError) as error:  # the next turn tries again, within the lease
+            log.warning("leases of %s were not renewed: %s", run_id, type(error).__name__)
+            return
+        for step in lost:
+            claim, scope = self._held.get((run_id, step), (None, None))
+            if claim is not None and scope is not None and claim.fence == fences[step]:
+                log.warning("lease of %s %s was lost; its work stops", run_id, step)
+                scope.cancel()
