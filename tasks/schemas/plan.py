@@ -66,6 +66,7 @@ class Request(Frozen):
     first_day: str = ""
     renderer: str = ""
     image_size: tuple[int, int] = (0, 0)
+    gpus: int = 0
     seed: int = 0
     out: str = ""
 

@@ -1,0 +1,160 @@
+"""`doctor`: is everything here that a run needs? Says what is wrong and what to type."""
+
+import asyncio
+import importlib.util
+import shutil
+import sys
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+import httpx
+import typer
+from tasks.images.device import gpus
+
+from producer.commands.options import AsJson
+from producer.console import WITH_FAILURES, data_console, print_json, reporting
+from producer.submit import live_services
+from tasks.deps import open_deps
+from tasks.errors import CastlineError
+from tasks.llm.providers import resolve_provider
+from tasks.settings import Settings, load_settings
+from tasks.store.blobs import Blobs
+from tasks.store.connection import check
+
+LEAST_FREE_BYTES = 1_000_000_000
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finding:
+    """One thing that was looked at; `hint` is what to do when it is not well."""
+
+    name: str
+    well: bool
+    found: str
+    hint: str = ""
+
+
+@reporting
+def doctor(
+    live: Annotated[
+        bool, typer.Option("--live", help="Also ask the provider for its list of models.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Check settings, Redis, provider, workers, blob store and image packages."""
+    findings = asyncio.run(examine(load_settings(), live=live))
+    if as_json:
+        print_json({"well": all(f.well for f in findings), "checks": [vars(f) for f in findings]})
+    else:
+        for finding in findings:
+            mark = "[green]ok  [/green]" if finding.well else "[red]fail[/red]"
+            data_console.print(f"{mark} {finding.name}: {finding.found}", soft_wrap=True)
+            if not finding.well and finding.hint:
+                data_console.print(f"       → {finding.hint}", markup=False, soft_wrap=True)
+    raise typer.Exit(0 if all(f.well for f in findings) else WITH_FAILURES)
+
+
+async def examine(settings: Settings, *, live: bool) -> list[Finding]:
+    """Look at everything; a check that fails becomes a finding, never an end."""
+    checks: list[tuple[str, Callable[[], Coroutine[Any, Any, str]]]] = [
+        ("python", python_version),
+        ("redis", lambda: redis_found(settings)),
+        ("provider", lambda: provider_found(settings, live=live)),
+        ("workers", lambda: workers_found(settings)),
+        ("blobs", lambda: blobs_found(settings)),
+        ("disk", lambda: disk_found(settings)),
+        ("images", images_found),
+    ]
+    return [await finding(name, look) for name, look in checks]
+
+
+async def finding(name: str, look: Callable[[], Coroutine[Any, Any, str]]) -> Finding:
+    """Run one check."""
+    try:
+        return Finding(name=name, well=True, found=await look())
+    except CastlineError as error:
+        return Finding(name=name, well=False, found=str(error), hint=error.hint)
+
+
+async def python_version() -> str:
+    """Name the interpreter."""
+    return f"{sys.version.split()[0]} at {sys.executable}"
+
+
+async def redis_found(settings: Settings) -> str:
+    """Ask Redis for a sign of life."""
+    url = settings.broker_url()
+    await check(url)
+    deps = await open_deps(settings)
+    try:
+        server = await deps.redis.info("server")
+    finally:
+        await deps.close()
+    return f"{server.get('server_name', 'redis')} {server.get('redis_version')}"
+
+
+async def provider_found(settings: Settings, *, live: bool) -> str:
+    """Resolve the provider; with `live`, ask it for its models."""
+    provider = resolve_provider(settings)
+    text = f"{provider.name}: {provider.model} at {provider.base_url}"
+    if not live:
+        return text
+    headers = {"Authorization": f"Bearer {provider.api_key.get_secret_value()}"}
+    try:
+        async with httpx.AsyncClient(timeout=10) as client:
+            answer = await client.get(f"{provider.base_url.rstrip('/')}/models", headers=headers)
+    except httpx.HTTPError as error:
+        raise CastlineError(
+            f"{provider.base_url} does not answer ({type(error).__name__})",
+            hint="check CASTLINE_LLM_BASE_URL",
+        ) from error
+    if answer.status_code != httpx.codes.OK:
+        raise CastlineError(
+            f"{provider.base_url} answers {answer.status_code}", hint="check CASTLINE_LLM_API_KEY"
+        )
+    return f"{text}, answers"
+
+
+async def workers_found(settings: Settings) -> str:
+    """List the services that beat."""
+    await check(settings.broker_url())
+    deps = await open_deps(settings)
+    try:
+        names = [service.name for service in await live_services(deps)]
+    finally:
+        await deps.close()
+    if not names:
+        raise CastlineError("none", hint="start them with `castline up --detach`")
+    return ", ".join(names)
+
+
+async def blobs_found(settings: Settings) -> str:
+    """Write and read a blob."""
+    blobs = Blobs(settings.blobs_url)
+    await blobs.put_async("doctor/probe", b"castline")
+    if await blobs.get_async("doctor/probe") != b"castline":
+        raise CastlineError("a blob did not come back", hint="check CASTLINE_BLOBS")
+    return settings.blobs_url
+
+
+async def disk_found(settings: Settings) -> str:
+    """Measure the free space where CASTLINE_HOME is."""
+    folder = settings.home_path
+    while not folder.exists():
+        folder = folder.parent
+    free = shutil.disk_usage(folder).free
+    if free < LEAST_FREE_BYTES:
+        raise CastlineError(f"{free / 1e9:.1f} GB free", hint=f"make room on {folder}")
+    return f"{free / 1e9:.0f} GB free"
+
+
+async def images_found() -> str:
+    """Look for the packages that draw, and for GPUs."""
+    missing = [p for p in ("torch", "diffusers", "transformers") if not importlib.util.find_spec(p)]
+    if missing:
+        raise CastlineError(
+            f"not installed: {', '.join(missing)}", hint='pip install "castline[images]"'
+        )
+    found = [gpu.name for gpu in gpus()]
+    return "torch and diffusers; " + (", ".join(found) if found else "no GPU, the CPU draws")

@@ -1,0 +1,156 @@
+"""`runs`, `status`, `watch`, `results`, `cancel`, `retry`: following and steering."""
+
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.table import Table
+
+from producer import session
+from producer.commands.options import AsJson
+from producer.console import data_console, print_json, reporting, say
+from producer.export import check_out_folder
+from producer.following import follow, write_folder
+from producer.overview import overview
+from producer.standing import standing
+from producer.submit import send_ready
+from producer.watch import final_summary
+from tasks.deps import Deps
+from tasks.schemas.status import RunStatus
+
+RunId = Annotated[str, typer.Argument(metavar="RUN", help="A run's id, from `castline runs`.")]
+
+
+@reporting
+def runs(
+    limit: Annotated[int, typer.Option("--limit", min=1, help="How many, newest first.")] = 20,
+    as_json: AsJson = False,
+) -> None:
+    """List the runs, newest first."""
+
+    async def show(deps: Deps) -> int:
+        lines = await deps.reader.runs(limit)
+        if as_json:
+            print_json({"runs": [vars(line) for line in lines]})
+            return 0
+        table = Table(box=None, pad_edge=False)
+        for column in ("run", "kind", "state", "steps done", "begun"):
+            table.add_column(column, justify="right" if column == "steps done" else "left")
+        for line in lines:
+            begun = datetime.fromtimestamp(line.created_ms / 1000).astimezone()
+            state = "incomplete" if line.state == "submitting" else line.state
+            done = f"{line.steps - line.open_steps}/{line.steps}"
+            table.add_row(line.run_id, line.kind, state, done, f"{begun:%Y-%m-%d %H:%M}")
+        data_console.print(table)
+        return 0
+
+    raise typer.Exit(session.run(show))
+
+
+@reporting
+def status(
+    run: Annotated[str, typer.Argument(metavar="[RUN]", help="A run; none = the services.")] = "",
+    as_json: AsJson = False,
+) -> None:
+    """Show how a run stands; without a run, services, queues and limits."""
+
+    async def show(deps: Deps) -> int:
+        if not run:
+            return await overview(deps, as_json=as_json)
+        stands = standing(await deps.reader.snapshot(run))
+        if as_json:
+            print_json(stands)
+        else:
+            final_summary(stands, data_console)
+        return 0
+
+    raise typer.Exit(session.run(show))
+
+
+@reporting
+def watch(run: RunId, as_json: AsJson = False) -> None:
+    """Show a run's progress until it ends, and write its folder."""
+
+    async def show(deps: Deps) -> int:
+        request = await deps.reader.request(run)
+        out = Path(request.out)
+        check_out_folder(out, run)
+        return await follow(deps, run, out=out, as_json=as_json)
+
+    raise typer.Exit(session.run(show))
+
+
+@reporting
+def results(
+    run: RunId,
+    out: Annotated[Path, typer.Option("--out", help="Folder to write.")],
+    as_json: AsJson = False,
+) -> None:
+    """Write what a run has made so far into a folder."""
+
+    async def write(deps: Deps) -> int:
+        folder = out.absolute()
+        check_out_folder(folder, run)
+        snapshot = await deps.reader.snapshot(run)
+        written = await write_folder(deps, snapshot, folder)
+        show_status(written, as_json=as_json)
+        return 0
+
+    raise typer.Exit(session.run(write))
+
+
+@reporting
+def cancel(run: RunId, as_json: AsJson = False) -> None:
+    """Cancel a run: what has not begun is dropped, what runs may finish."""
+
+    async def stop(deps: Deps) -> int:
+        count = await deps.ledger.cancel(run)
+        if as_json:
+            print_json({"run_id": run, "cancelled_steps": count})
+        else:
+            say(f"{count} steps of {run} are cancelled; what is running may finish.")
+        return 0
+
+    raise typer.Exit(session.run(stop))
+
+
+@reporting
+def retry(
+    run: RunId,
+    wait: Annotated[bool, typer.Option("--wait/--detach", help="Wait for the end.")] = True,
+    as_json: AsJson = False,
+) -> None:
+    """Make a run's failed, cancelled or never-begun steps due again; done work is kept."""
+
+    async def again(deps: Deps) -> int:
+        snapshot = await deps.reader.snapshot(run)
+        if snapshot.state == "submitting":
+            ready = await deps.ledger.accept(run)
+        else:
+            reopened = await deps.ledger.reopen(snapshot)
+            opened = await deps.reader.snapshot(run)
+            ready = [s for s in reopened if not needs_open(opened.states, opened.rows[s].needs)]
+            ready = [s for s in ready if opened.rows[s].kind != "collect"]
+        await send_ready(deps, run, ready, snapshot.request)
+        say(f"{len(ready)} steps of {run} are sent again.")
+        if wait:
+            return await follow(deps, run, out=Path(snapshot.request.out), as_json=as_json)
+        if as_json:
+            print_json(standing(await deps.reader.snapshot(run)))
+        return 0
+
+    raise typer.Exit(session.run(again))
+
+
+def needs_open(states: dict[str, str], needs: tuple[str, ...]) -> bool:
+    """Whether a step still waits for another."""
+    return any(states.get(step) not in (None, "done") for step in needs)
+
+
+def show_status(stands: RunStatus, *, as_json: bool) -> None:
+    """Print a run's standing for a program or for a person."""
+    if as_json:
+        print_json(stands)
+    else:
+        final_summary(stands, data_console)

@@ -1,0 +1,133 @@
+"""Follows a run to its end, writes its folder, and leaves cleanly when it is interrupted."""
+
+import asyncio
+import contextlib
+import signal
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from tasks.images.monogram import draw_monogram
+from tasks.stages.card_png import embed_card
+
+from producer.console import (
+    DONE,
+    INTERRUPTED,
+    TERMINATED,
+    WITH_FAILURES,
+    print_json,
+    progress_console,
+    say,
+)
+from producer.export import export_run
+from producer.gathering import gather
+from producer.progress import RunProgress
+from producer.standing import standing
+from producer.watch import WatchView, final_summary
+from tasks.deps import Deps
+from tasks.schemas.ledger import RunSnapshot
+from tasks.schemas.status import RunStatus
+
+
+@dataclass
+class Interruption:
+    """Which signal asked us to stop waiting, if any."""
+
+    stop: asyncio.Event
+    code: int = DONE
+
+    def ask(self, code: int) -> None:
+        """Stop waiting; the run goes on."""
+        self.code = code
+        self.stop.set()
+
+
+@contextlib.contextmanager
+def interruptible() -> Iterator[Interruption]:
+    """Catch Ctrl-C and SIGTERM while waiting."""
+    interruption = Interruption(asyncio.Event())
+    loop = asyncio.get_running_loop()
+    codes = {signal.SIGINT: INTERRUPTED, signal.SIGTERM: TERMINATED}
+    for number, code in codes.items():
+        loop.add_signal_handler(number, interruption.ask, code)
+    try:
+        yield interruption
+    finally:
+        for number in codes:
+            loop.remove_signal_handler(number)
+
+
+async def follow(
+    deps: Deps, run_id: str, *, out: Path | None, as_json: bool, quiet: bool = False
+) -> int:
+    """Show a run's progress until it ends, then write its folder; returns the exit code.
+
+    Interrupted, it says how to come back, prints what there is, and the run goes on.
+    """
+    with interruptible() as interruption:
+        snapshot = await watch_until_end(deps, run_id, interruption, quiet=quiet)
+    if interruption.stop.is_set():
+        say(f"The run goes on. Come back with: castline watch {run_id}")
+        return finish(standing(snapshot), as_json=as_json, code=interruption.code)
+    status = standing(snapshot)
+    if out is not None:
+        status = await write_folder(deps, snapshot, out)
+    code = DONE if status.state == "done" else WITH_FAILURES
+    return finish(status, as_json=as_json, code=code)
+
+
+def finish(status: RunStatus, *, as_json: bool, code: int) -> int:
+    """Print the end of the story."""
+    if as_json:
+        print_json(status)
+    elif code in (DONE, WITH_FAILURES):
+        final_summary(status, progress_console)
+    return code
+
+
+async def watch_until_end(
+    deps: Deps, run_id: str, interruption: Interruption, *, quiet: bool
+) -> RunSnapshot:
+    """Feed a run's events to the view until it is finished or we are interrupted."""
+    snapshot = await deps.reader.snapshot(run_id)
+    progress = RunProgress(
+        steps=list(snapshot.rows.values()), states=snapshot.states, names=snapshot.names
+    )
+    view = WatchView(progress_console, progress, title=run_id)
+    with contextlib.nullcontext() if quiet else view:
+        while snapshot.state != "finished" and not interruption.stop.is_set():
+            await feed(deps, run_id, snapshot.last_event, view, interruption)
+            snapshot = await deps.reader.snapshot(run_id)
+    return snapshot
+
+
+async def feed(
+    deps: Deps, run_id: str, after: str, view: WatchView, interruption: Interruption
+) -> None:
+    """Show events until the run ends, a stop is asked for, or the stream falls silent for long."""
+    stopped = asyncio.create_task(interruption.stop.wait())
+    events = deps.reader.events(run_id, after, block_s=0.5)
+    quiet_turns = 0
+    try:
+        async for event in events:
+            if event is None:
+                quiet_turns += 1
+            else:
+                quiet_turns = 0
+                view.update(event)
+            ended = event is not None and event.step == "" and event.state == "finished"
+            if ended or stopped.done() or quiet_turns > QUIET_TURNS:
+                return
+    finally:
+        stopped.cancel()
+        await events.aclose()
+
+
+QUIET_TURNS = 10
+
+
+async def write_folder(deps: Deps, snapshot: RunSnapshot, out: Path) -> RunStatus:
+    """Gather a run's documents and pictures and write its folder."""
+    export = await gather(deps, snapshot, out=out)
+    await asyncio.to_thread(export_run, export, out, embed=embed_card, monogram=draw_monogram)
+    return export.status

@@ -1,0 +1,114 @@
+"""`status` without a run: services, queues and gates at one moment."""
+
+from urllib.parse import urlsplit
+
+from rich.table import Table
+
+from producer.console import data_console, print_json
+from producer.submit import live_services
+from tasks.deps import Deps
+from tasks.gate.gate import slots_key
+from tasks.routing import LLM_QUEUES
+from tasks.schemas.overview import GateLine, Overview, QueueLine
+from tasks.schemas.services import ServiceLine
+from tasks.store import keys
+
+
+async def overview(deps: Deps, *, as_json: bool) -> int:
+    """Print the overview; returns the exit code."""
+    seen = await look(deps)
+    if as_json:
+        print_json(seen)
+        return 0
+    show_services(seen.services)
+    show_queues(seen.queues)
+    show_gates(seen.gates)
+    return 0
+
+
+async def look(deps: Deps) -> Overview:
+    """Read heartbeats, queue lengths and slots in use."""
+    services = [await redis_line(deps), *await live_services(deps)]
+    return Overview(
+        services=tuple(services),
+        queues=tuple(await queue_lines(deps, services)),
+        gates=tuple(await gate_lines(deps, services)),
+    )
+
+
+async def redis_line(deps: Deps) -> ServiceLine:
+    """Describe the Redis that we talk to."""
+    info = await deps.redis.info("server")
+    url = urlsplit(deps.settings.broker_url())
+    return ServiceLine(
+        name="redis",
+        pid=int(info["process_id"]),
+        node=f"{url.hostname}:{url.port or 6379}",
+        state="running",
+        seen_ms=await deps.ledger.now_ms(),
+    )
+
+
+async def queue_lines(deps: Deps, services: list[ServiceLine]) -> list[QueueLine]:
+    """Count what waits in each queue and what runs from it."""
+    served = {queue for service in services for queue in service.queues}
+    known = set(await deps.redis.zrange(keys.GPUS, 0, -1))
+    names = [*LLM_QUEUES, *sorted(q for q in served | known if q.startswith("gpu."))]
+    running = await running_by_queue(deps)
+    return [
+        QueueLine(name=name, waiting=int(await deps.redis.llen(name)), running=running.get(name, 0))
+        for name in names
+    ]
+
+
+async def running_by_queue(deps: Deps) -> dict[str, int]:
+    """Count the unacknowledged messages by the queue they came from."""
+    counts: dict[str, int] = {}
+    for kind in ("llm", "gpu"):
+        async for _, text in deps.redis.hscan_iter(f"castline.unacked.{kind}", count=500):
+            queue = str(text).rsplit('"', 2)[-2]
+            counts[queue] = counts.get(queue, 0) + 1
+    return counts
+
+
+async def gate_lines(deps: Deps, services: list[ServiceLine]) -> list[GateLine]:
+    """Show each live provider's slots in use."""
+    now = await deps.ledger.now_ms()
+    names = sorted({service.provider for service in services if service.provider})
+    return [
+        GateLine(
+            provider=name,
+            slots_in_use=int(await deps.redis.zcount(slots_key(name), now, "+inf")),
+            model=next(s.model for s in services if s.provider == name),
+        )
+        for name in names
+    ]
+
+
+def show_services(services: tuple[ServiceLine, ...]) -> None:
+    """Print the services as a table."""
+    table = Table(box=None, pad_edge=False)
+    for column in ("service", "state", "pid", "node"):
+        table.add_column(column, justify="right" if column == "pid" else "left")
+    for line in services:
+        table.add_row(line.name, line.state, str(line.pid), line.node)
+    data_console.print(table, "")
+
+
+def show_queues(queues: tuple[QueueLine, ...]) -> None:
+    """Print the queues as a table."""
+    table = Table(box=None, pad_edge=False)
+    table.add_column("queue")
+    table.add_column("waiting", justify="right")
+    table.add_column("running", justify="right")
+    for line in queues:
+        table.add_row(line.name, str(line.waiting), str(line.running))
+    data_console.print(table, "")
+
+
+def show_gates(gates: tuple[GateLine, ...]) -> None:
+    """Print the gates as lines."""
+    for line in gates:
+        data_console.print(
+            f"provider {line.provider} ({line.model}): {line.slots_in_use} slots in use"
+        )

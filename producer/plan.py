@@ -1,0 +1,96 @@
+"""The pure plan of a run: from a request to its steps; ids and sizes, no document, no clock."""
+
+from tasks.schemas.plan import STAGES, Request, RunPlan, StepRow
+from tasks.schemas.steps import (
+    calendar_step,
+    chain_step,
+    collect_step,
+    picture_step,
+    portrait_step,
+    tweet_step,
+)
+
+
+def plan_run(run_id: str, request: Request) -> RunPlan:
+    """Lay out every step of a run before anything is written or sent.
+
+    A character that comes from a card file has no chain. Pictures of given tweets are planned by
+    `plan_pictures`.
+    """
+    rows: list[StepRow] = []
+    for persona, source in enumerate(request.sources):
+        if not source.card_json:
+            rows += chain_rows(persona)
+        if request.images and not source.image_blob and not source.card_json:
+            rows.append(portrait_row(persona))
+        if request.tweets:
+            rows += tweet_rows(persona, request, from_card=bool(source.card_json))
+    return RunPlan(run_id=run_id, request=request, steps=tuple(rows))
+
+
+def chain_rows(persona: int) -> list[StepRow]:
+    """Rows of the seven stages and the assembly, each after the one before."""
+    rows: list[StepRow] = []
+    before: tuple[str, ...] = ()
+    for part in (*STAGES, "assemble"):
+        step = chain_step(persona, part)
+        rows.append(
+            StepRow(id=step, kind="stage", item=f"p{persona}", persona=persona, needs=before)
+        )
+        before = (step,)
+    return rows
+
+
+def portrait_row(persona: int) -> StepRow:
+    """Row of the rendered portrait, due when the visual profile is there."""
+    return StepRow(
+        id=portrait_step(persona),
+        kind="portrait",
+        item=portrait_step(persona),
+        persona=persona,
+        needs=(chain_step(persona, "visual"),),
+    )
+
+
+def tweet_rows(persona: int, request: Request, *, from_card: bool) -> list[StepRow]:
+    """Rows of the calendar, the tweets, their pictures and the collect."""
+    assemble = () if from_card else (chain_step(persona, "assemble"),)
+    calendar = calendar_step(persona)
+    rows = [
+        StepRow(id=calendar, kind="calendar", item=f"p{persona}", persona=persona, needs=assemble)
+    ]
+    for slot in range(1, request.tweets + 1):
+        tweet = tweet_step(persona, slot)
+        rows.append(StepRow(id=tweet, kind="tweet", item=tweet, persona=persona, needs=(calendar,)))
+        if request.images:
+            rows.append(picture_row(persona, slot, needs=(tweet,)))
+    tweets = tuple(tweet_step(persona, slot) for slot in range(1, request.tweets + 1))
+    rows.append(
+        StepRow(
+            id=collect_step(persona),
+            kind="collect",
+            item=f"p{persona}",
+            persona=persona,
+            needs=tweets,
+        )
+    )
+    return rows
+
+
+def picture_row(persona: int, slot: int, *, needs: tuple[str, ...] = ()) -> StepRow:
+    """Row of one tweet's picture."""
+    step = picture_step(persona, slot)
+    return StepRow(id=step, kind="picture", item=step, persona=persona, needs=needs)
+
+
+def plan_pictures(
+    run_id: str, request: Request, tweets: tuple[tuple[dict[str, object], ...], ...]
+) -> RunPlan:
+    """Lay out a run that only draws: one picture per given tweet, per character."""
+    rows: list[StepRow] = []
+    documents: dict[str, dict[str, object]] = {}
+    for persona, written in enumerate(tweets):
+        for slot, tweet in enumerate(written, 1):
+            documents[tweet_step(persona, slot)] = tweet
+            rows.append(picture_row(persona, slot))
+    return RunPlan(run_id=run_id, request=request, steps=tuple(rows), documents=documents)

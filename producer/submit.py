@@ -1,0 +1,93 @@
+"""Submits a run: workers are there, rows in the ledger, then the messages."""
+
+import asyncio
+import json
+import secrets
+import time
+from collections.abc import Iterable
+
+from tasks import dispatch
+from tasks.deps import Deps
+from tasks.errors import NoWorkerError
+from tasks.routing import LLM_QUEUES
+from tasks.schemas.plan import Request, RunPlan
+from tasks.schemas.services import ServiceLine
+from tasks.schemas.steps import StepName
+from tasks.store import keys
+
+FRESH_MS = 8000
+ALPHABET = "abcdefghjkmnpqrstuvwxyz23456789"
+
+
+def new_run_id() -> str:
+    """Make a run id that sorts by time: `20261123-174500-k3f9`."""
+    tail = "".join(secrets.choice(ALPHABET) for _ in range(4))
+    return f"{time.strftime('%Y%m%d-%H%M%S', time.gmtime())}-{tail}"
+
+
+async def submit(deps: Deps, plan: RunPlan) -> None:
+    """Write the plan, open the run and send its first messages; upkeep sends what we could not.
+
+    Raises NoWorkerError when nobody would do the work, ServiceAwayError when Redis is away;
+    before `accept` nothing is due.
+    """
+    await check_workers(deps, plan.request)
+    await deps.ledger.write_plan(plan)
+    ready = await deps.ledger.accept(plan.run_id)
+    await send_ready(deps, plan.run_id, ready, plan.request)
+
+
+async def send_ready(deps: Deps, run_id: str, steps: Iterable[str], request: Request) -> None:
+    """Send the messages of these due steps, pictures to the queues they are placed on."""
+    ready = list(steps)
+    texts = [step for step in ready if not StepName.parse(step).is_picture]
+    await asyncio.to_thread(dispatch.send_steps, run_id, texts, request)
+    for step in ready:
+        if StepName.parse(step).is_picture:
+            queue = await dispatch.place_picture(deps.ledger, run_id, step)
+            if queue:
+                await asyncio.to_thread(dispatch.send_picture, run_id, step, queue)
+
+
+async def live_services(deps: Deps) -> list[ServiceLine]:
+    """List the services whose heartbeat is fresh, by name."""
+    lines = await deps.redis.hvals(keys.SERVICES)
+    now = await deps.ledger.now_ms()
+    services = [ServiceLine.model_validate(json.loads(line)) for line in lines]
+    return sorted((s for s in services if s.seen_ms > now - FRESH_MS), key=lambda s: s.name)
+
+
+async def check_workers(deps: Deps, request: Request) -> None:
+    """Check that somebody serves every queue that the run needs. Raises NoWorkerError."""
+    services = await live_services(deps)
+    served = {queue for service in services for queue in service.queues}
+    if request.kind != "images" and not served.intersection(LLM_QUEUES):
+        raise NoWorkerError(
+            "no LLM worker is running, so nobody would write",
+            hint="start one with `castline worker llm`, or everything with `castline up --detach`",
+        )
+    if (request.images or request.kind == "images") and not any(
+        queue.startswith("gpu.") for queue in served
+    ):
+        raise NoWorkerError(
+            "no image worker is running, so nobody would draw",
+            hint="start one with `castline worker gpu --device cpu`, or run with --no-images",
+        )
+    serving = [queue for queue in served if queue.startswith("gpu.")]
+    if request.gpus > len(serving):
+        raise NoWorkerError(
+            f"{request.gpus} image workers are asked for and {len(serving)} are running",
+            hint=f"start more: `castline up --gpus {request.gpus}` or `castline worker gpu`",
+        )
+    if any(source.image_blob for source in request.sources):
+        check_vision(services)
+
+
+def check_vision(services: list[ServiceLine]) -> None:
+    """Check that a live worker's provider can look at pictures. Raises NoWorkerError."""
+    if not any(service.vision for service in services):
+        raise NoWorkerError(
+            "no worker's provider has a vision model, so nobody can look at the picture",
+            hint="set CASTLINE_LLM_VISION_MODEL for the LLM workers, "
+            "or describe the character with --text",
+        )

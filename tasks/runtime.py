@@ -1,0 +1,108 @@
+"""What one worker process holds for its tasks: the loop, the dependencies, a GPU's renderers.
+
+Worker signals start and stop it; tasks only ask for it.
+"""
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any
+
+from tasks.deps import Deps, open_deps
+from tasks.errors import ConfigurationError
+from tasks.images.renderer import Renderer, open_renderer
+from tasks.portal import Portal
+from tasks.settings import Settings
+
+
+@dataclass
+class Gpu:
+    """The renderers of one GPU worker, opened on first use; one thread owns the device."""
+
+    settings: Settings
+    device: str
+    thread: ThreadPoolExecutor = field(
+        default_factory=lambda: ThreadPoolExecutor(1, thread_name_prefix="castline-gpu")
+    )
+    _open: dict[str, Renderer] = field(default_factory=dict)
+
+    def renderer(self, spec: str) -> Renderer:
+        """Return the renderer of a spec ("" = this worker's own), loading it when needed.
+
+        Raises ConfigurationError for a spec that cannot be opened here.
+        """
+        spec = spec or self.settings.renderer
+        if spec not in self._open:
+            for other in self._open.values():
+                other.close()
+            self._open.clear()
+            models_dir = self.settings.home_path / "models"
+            self._open[spec] = open_renderer(spec, device=self.device, models_dir=models_dir)
+        return self._open[spec]
+
+    def close(self) -> None:
+        """Let go of the device."""
+        self.thread.shutdown(wait=True)
+        for renderer in self._open.values():
+            renderer.close()
+
+
+@dataclass
+class Runtime:
+    """One process's loop and dependencies; `gpu` is None on workers that draw nothing."""
+
+    portal: Portal
+    deps: Deps
+    gpu: Gpu | None = None
+
+    def run(self, function: Callable[..., Any], *arguments: Any) -> Any:
+        """Run `function(deps, *arguments)` on the loop and wait for it."""
+        return self.portal.call(function, self.deps, *arguments)
+
+    def warm_up(self) -> None:
+        """Load this GPU worker's own model before the first picture asks for it."""
+        if self.gpu is not None:
+            self.gpu.thread.submit(self.gpu.renderer, "").result()
+
+    def close(self) -> None:
+        """Close everything, connections on their own loop."""
+        if self.gpu is not None:
+            self.gpu.close()
+        self.portal.call(self.deps.close)
+        self.portal.close()
+
+
+_current: Runtime | None = None
+
+
+def start_runtime(settings: Settings, *, models: bool, device: str = "") -> Runtime:
+    """Start this process's runtime; `models` for model calls, `device` for pictures.
+
+    Raises ServiceAwayError without a Redis, ConfigurationError without a provider.
+    """
+    global _current
+    portal = Portal()
+    try:
+        deps = portal.call(lambda: open_deps(settings, models=models))
+    except BaseException:
+        portal.close()
+        raise
+    _current = Runtime(portal, deps, Gpu(settings, device) if device else None)
+    return _current
+
+
+def stop_runtime() -> None:
+    """Stop this process's runtime, if there is one."""
+    global _current
+    if _current is not None:
+        _current.close()
+        _current = None
+
+
+def runtime() -> Runtime:
+    """Return this process's runtime. Raises ConfigurationError outside a Castline worker."""
+    if _current is None:
+        raise ConfigurationError(
+            "this process is not a Castline worker", hint="start one with `castline worker`"
+        )
+    return _current

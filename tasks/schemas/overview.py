@@ -1,0 +1,28 @@
+"""What `status` without a run shows."""
+
+from tasks.schemas.frozen import Frozen
+from tasks.schemas.services import ServiceLine
+
+
+class QueueLine(Frozen):
+    """One queue: messages that wait, messages that are being worked on."""
+
+    name: str
+    waiting: int
+    running: int
+
+
+class GateLine(Frozen):
+    """One provider's gate: slots in use now, in the whole cluster."""
+
+    provider: str
+    model: str
+    slots_in_use: int
+
+
+class Overview(Frozen):
+    """Services, queues and gates at one moment."""
+
+    services: tuple[ServiceLine, ...]
+    queues: tuple[QueueLine, ...]
+    gates: tuple[GateLine, ...]

@@ -1,0 +1,21 @@
+"""A service as its heartbeat describes it."""
+
+from tasks.schemas.frozen import Frozen
+
+
+class ServiceLine(Frozen):
+    """One service; `seen_ms` is the Redis time of its last beat, `queues` what it consumes.
+
+    LLM workers also name their `provider`, `model` and whether it can look at pictures.
+    """
+
+    name: str
+    pid: int
+    node: str
+    state: str
+    queues: tuple[str, ...] = ()
+    provider: str = ""
+    model: str = ""
+    vision: bool = False
+    started_at: float = 0.0
+    seen_ms: int = 0

@@ -1,0 +1,142 @@
+"""Heals what messages lost: sends what is due again, moves pictures to GPUs that are there.
+
+Every decision is the ledger's; a sweep that runs twice, or on two machines, does no harm.
+"""
+
+import asyncio
+import logging
+from dataclasses import dataclass
+
+from tasks import canvas, dispatch
+from tasks.deps import Deps
+from tasks.errors import BadInputError
+from tasks.schemas.plan import Request
+from tasks.schemas.steps import StepName
+from tasks.store import keys
+
+log = logging.getLogger(__name__)
+
+STEPS_PER_SWEEP = 500
+IDLE_MOVES_FROM = 2
+
+
+@dataclass(frozen=True, kw_only=True)
+class SweepReport:
+    """What one sweep did."""
+
+    sent: int = 0
+    moved: int = 0
+    forgotten: int = 0
+
+
+async def sweep(deps: Deps) -> SweepReport:
+    """Do one round: due steps, GPU queues, what has expired."""
+    sent = await resend_due(deps)
+    moved = await rescue_lost_gpus(deps) + await feed_idle_gpus(deps)
+    return SweepReport(sent=sent, moved=moved, forgotten=await forget_expired(deps))
+
+
+async def resend_due(deps: Deps) -> int:
+    """Send the messages of due steps whose message is lost; returns how many."""
+    now = await deps.ledger.now_ms()
+    members = await deps.redis.zrangebyscore(keys.DUE, "-inf", now, start=0, num=STEPS_PER_SWEEP)
+    sent = 0
+    for member in members:
+        run_id, step = member.split(" ", 1)
+        try:
+            request = await deps.request(run_id)
+        except BadInputError:  # the run expired; nothing of it is left to do
+            await deps.redis.zrem(keys.DUE, member)
+            continue
+        lengths = await queue_lengths(deps, run_id, step, request)
+        if await deps.ledger.overdue(run_id, step, lengths) == "send":
+            sent += await send_again(deps, run_id, step, request)
+    return sent
+
+
+async def queue_lengths(deps: Deps, run_id: str, step: str, request: Request) -> dict[str, int]:
+    """Name the queue that a step's message would wait in, with its length."""
+    name = StepName.parse(step)
+    if name.is_picture:
+        queue = await deps.redis.hget(keys.RunKeys(run_id).queue, step)
+    else:
+        queue = canvas.queue_for(name, request.priority)
+    return {queue: int(await deps.redis.llen(queue))} if queue else {}
+
+
+async def send_again(deps: Deps, run_id: str, step: str, request: Request) -> int:
+    """Send one step's message, placing a picture first; 0 when no GPU is there for it."""
+    if not StepName.parse(step).is_picture:
+        log.info("%s %s is sent again", run_id, step)
+        await asyncio.to_thread(dispatch.send_step, run_id, step, request)
+        return 1
+    queue = await dispatch.place_picture(deps.ledger, run_id, step)
+    if not queue:
+        return 0
+    log.info("%s %s is sent again, to %s", run_id, step, queue)
+    await asyncio.to_thread(dispatch.send_picture, run_id, step, queue)
+    return 1
+
+
+async def gpu_backlogs(deps: Deps) -> tuple[dict[str, list[str]], set[str]]:
+    """Read each GPU queue's assigned steps, oldest first, and which queues are live."""
+    now = await deps.ledger.now_ms()
+    known = await deps.redis.zrange(keys.GPUS, 0, -1)
+    live = set(await deps.redis.zrangebyscore(keys.GPUS, now, "+inf"))
+    backlogs = {q: await deps.redis.zrange(keys.gpu_steps(q), 0, -1) for q in known}
+    return backlogs, live
+
+
+async def rescue_lost_gpus(deps: Deps) -> int:
+    """Move the work of GPU queues whose worker is gone; returns how many pictures moved."""
+    backlogs, live = await gpu_backlogs(deps)
+    if not live:
+        return 0
+    moved = 0
+    for queue, members in backlogs.items():
+        if queue not in live:
+            moved += await move(deps, members, "")
+            await deps.redis.delete(queue)  # its messages are doubles of what was just sent
+            await deps.redis.zrem(keys.GPUS, queue)
+    return moved
+
+
+async def feed_idle_gpus(deps: Deps) -> int:
+    """Give each idle GPU the younger half of the longest queue; returns how many pictures moved."""
+    backlogs, live = await gpu_backlogs(deps)
+    mine = {queue: members for queue, members in backlogs.items() if queue in live}
+    moved = 0
+    for idle in [queue for queue, members in mine.items() if not members]:
+        longest = max(mine, key=lambda queue: len(mine[queue]))
+        waiting = mine[longest]
+        if len(waiting) < IDLE_MOVES_FROM:
+            break
+        taken = waiting[(len(waiting) + 1) // 2 :]
+        moved += await move(deps, taken, idle)
+        mine[longest] = waiting[: len(waiting) - len(taken)]
+        mine[idle] = taken
+    return moved
+
+
+async def move(deps: Deps, members: list[str], queue: str) -> int:
+    """Place these pictures anew (on `queue`, or wherever is best) and send their messages."""
+    moved = 0
+    for member in members:
+        run_id, step = member.split(" ", 1)
+        target = await dispatch.place_picture(deps.ledger, run_id, step, queue=queue)
+        if target:
+            await asyncio.to_thread(dispatch.send_picture, run_id, step, target)
+            moved += 1
+    if moved:
+        log.info("%d pictures moved to %s", moved, queue or "live GPUs")
+    return moved
+
+
+async def forget_expired(deps: Deps) -> int:
+    """Drop runs from the list whose keys have expired; returns how many."""
+    horizon = await deps.ledger.now_ms() - deps.settings.retention_s * 1000
+    old = await deps.redis.zrangebyscore(keys.RUNS, "-inf", horizon, start=0, num=1000)
+    gone = [run_id for run_id in old if not await deps.redis.exists(keys.RunKeys(run_id).run)]
+    if gone:
+        await deps.redis.zrem(keys.RUNS, *gone)
+    return len(gone)

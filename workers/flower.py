@@ -1,0 +1,36 @@
+"""Flower, as one of our services: loopback unless told otherwise, auth by environment."""
+
+import os
+
+from tasks.app import app
+from tasks.routing import node_label
+from tasks.runtime import start_runtime, stop_runtime
+from tasks.settings import Settings
+from workers.presence import Presence
+
+PURGE_OFFLINE_S = 60
+
+
+def run_flower(settings: Settings, *, address: str, port: int) -> int:
+    """Serve Flower until SIGTERM; returns the exit code. Raises ServiceAwayError."""
+    if settings.flower_auth is not None:
+        os.environ["FLOWER_BASIC_AUTH"] = settings.flower_auth.get_secret_value()
+    runtime = start_runtime(settings, models=False)
+    name = f"flower@{node_label(settings.node)}"
+    presence = Presence(runtime.deps.redis, settings, name=name)
+    runtime.portal.start(presence.beat_for_ever)
+    try:
+        app.start(
+            [
+                "flower",
+                f"--address={address}",
+                f"--port={port}",
+                f"--purge_offline_workers={PURGE_OFFLINE_S}",
+            ]
+        )
+    except SystemExit as stop:
+        return int(stop.code or 0)
+    finally:
+        runtime.portal.call(presence.leave)
+        stop_runtime()
+    return 0

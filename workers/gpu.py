@@ -1,0 +1,89 @@
+"""The GPU worker: one queue, one pinned device, a pool of one spawned child.
+
+The parent keeps heartbeats and time limits while the child draws. The device is pinned by the
+environment that this process was started with, before any CUDA library is loaded.
+"""
+
+import os
+from typing import Any
+
+from celery import signals
+
+from tasks.app import app, queue_of, transport_options
+from tasks.routing import gpu_queue, node_label
+from tasks.runtime import start_runtime, stop_runtime
+from tasks.settings import Settings, load_settings
+from workers.presence import Presence
+
+DEVICE = "CASTLINE_DEVICE"
+SOFT_LIMIT_S, HARD_LIMIT_S = 600, 660
+
+
+def pinned_environment(index: int, device: str) -> dict[str, str]:
+    """Build the variables that pin a worker process to one device."""
+    pinned = {DEVICE: device}
+    if device != "cpu":
+        pinned["CUDA_VISIBLE_DEVICES"] = str(index)
+    return pinned
+
+
+def run_gpu_worker(settings: Settings, *, index: int) -> int:
+    """Work on one GPU's queue until SIGTERM; returns the exit code.
+
+    Raises ServiceAwayError without a Redis, BadInputError when the queue is served already.
+    """
+    queue = gpu_queue(settings.node, index)
+    name = f"gpu-{index}@{node_label(settings.node)}"
+    runtime = start_runtime(settings, models=False)
+    presence = Presence(runtime.deps.redis, settings, name=name, queues=[queue], gpu=True)
+    try:
+        runtime.portal.call(presence.refuse_double)
+        configure_pool(queue)
+
+        @signals.worker_ready.connect(weak=False)
+        def begin(**_: Any) -> None:
+            runtime.portal.start(presence.beat_for_ever)
+
+        app.worker_main(worker_arguments(name, queue))
+    except SystemExit as stop:
+        return int(stop.code or 0)
+    finally:
+        runtime.portal.call(presence.leave)
+        stop_runtime()
+    return 0
+
+
+def configure_pool(queue: str) -> None:
+    """Set what differs from the LLM workers."""
+    app.conf.task_queues = [*app.conf.task_queues, queue_of(queue)]
+    app.conf.broker_transport_options = transport_options("gpu", visibility_timeout_s=1800)
+    app.conf.worker_pool_start_method = "spawn"  # fork breaks CUDA
+    app.conf.task_soft_time_limit = SOFT_LIMIT_S
+    app.conf.task_time_limit = HARD_LIMIT_S
+
+
+def worker_arguments(name: str, queue: str) -> list[str]:
+    """Build Celery's command line."""
+    return [
+        "worker",
+        "--pool=prefork",
+        "--concurrency=1",
+        f"--queues={queue}",
+        f"--hostname={name}",
+        "--loglevel=INFO",
+        "--without-gossip",
+        "--without-mingle",
+    ]
+
+
+@signals.worker_process_init.connect(weak=False)
+def open_child(**_: Any) -> None:
+    """Open the device in the pool's child and load the model before the first picture."""
+    settings = load_settings()
+    start_runtime(settings, models=False, device=os.environ.get(DEVICE, "cpu")).warm_up()
+
+
+@signals.worker_process_shutdown.connect(weak=False)
+def close_child(**_: Any) -> None:
+    """Let go of the device."""
+    stop_runtime()

@@ -1,0 +1,61 @@
+"""The LLM worker: a pool of threads whose model calls all run on one loop."""
+
+import os
+from typing import Any
+
+from celery import signals
+
+from tasks.app import app
+from tasks.routing import LLM_QUEUES, node_label
+from tasks.runtime import Runtime, start_runtime, stop_runtime
+from tasks.settings import Settings
+from workers.presence import Presence
+
+
+def run_llm_worker(settings: Settings, *, concurrency: int) -> int:
+    """Work on the LLM queues until SIGTERM; returns the exit code.
+
+    Raises ServiceAwayError without a Redis, ConfigurationError without a provider.
+    """
+    runtime = start_runtime(settings, models=True)
+    name = f"llm-{os.getpid()}@{node_label(settings.node)}"
+    presence = start_presence(runtime, settings, name)
+    try:
+        app.worker_main(worker_arguments(name, concurrency))
+    except SystemExit as stop:
+        return int(stop.code or 0)
+    finally:
+        runtime.portal.call(presence.leave)
+        stop_runtime()
+    return 0
+
+
+def start_presence(runtime: Runtime, settings: Settings, name: str) -> Presence:
+    """Begin to beat once Celery consumes, so that `present` means `takes work`."""
+    presence = Presence(
+        runtime.deps.redis,
+        settings,
+        name=name,
+        queues=LLM_QUEUES,
+        provider=runtime.deps.provider,
+    )
+
+    @signals.worker_ready.connect(weak=False)
+    def begin(**_: Any) -> None:
+        runtime.portal.start(presence.beat_for_ever)
+
+    return presence
+
+
+def worker_arguments(name: str, concurrency: int) -> list[str]:
+    """Build Celery's command line."""
+    return [
+        "worker",
+        "--pool=threads",
+        f"--concurrency={concurrency}",
+        f"--queues={','.join(LLM_QUEUES)}",
+        f"--hostname={name}",
+        "--loglevel=INFO",
+        "--without-gossip",
+        "--without-mingle",
+    ]

@@ -1,0 +1,97 @@
+"""Says that a service is there: a heartbeat that `status`, submission checks and placement read."""
+
+import asyncio
+import contextlib
+import json
+import logging
+import os
+import time
+from collections.abc import Sequence
+
+import psutil
+from redis.exceptions import RedisError
+
+from tasks.errors import BadInputError
+from tasks.llm.providers import Provider
+from tasks.schemas.services import ServiceLine
+from tasks.settings import Settings
+from tasks.store import keys
+from tasks.store.connection import TextRedis
+
+log = logging.getLogger(__name__)
+
+BEAT_S = 1.0
+LEASE_MS = 8000
+
+
+class Presence:
+    """The heartbeat of one service; `gpu` marks the one GPU queue that it serves."""
+
+    def __init__(
+        self,
+        redis: TextRedis,
+        settings: Settings,
+        *,
+        name: str,
+        queues: Sequence[str] = (),
+        gpu: bool = False,
+        provider: Provider | None = None,
+    ) -> None:
+        self._redis = redis
+        self._line = ServiceLine(
+            name=name,
+            pid=os.getpid(),
+            node=settings.node,
+            state="running",
+            queues=tuple(queues),
+            provider=provider.name if provider else "",
+            model=provider.model if provider else "",
+            vision=bool(provider and provider.vision_model),
+            started_at=time.time(),
+        )
+        self._gpu = gpu
+
+    async def beat_for_ever(self) -> None:
+        """Beat until cancelled; a Redis that is away is waited for."""
+        while True:
+            try:
+                await self.beat()
+            except (RedisError, OSError) as error:
+                log.warning("no heartbeat: %s", type(error).__name__)
+            await asyncio.sleep(BEAT_S)
+
+    async def beat(self) -> None:
+        """Say once that the service is there."""
+        seconds, micros = await self._redis.time()
+        now = int(seconds) * 1000 + int(micros) // 1000
+        line = self._line.model_copy(update={"seen_ms": now})
+        async with self._redis.pipeline(transaction=False) as pipe:
+            pipe.hset(keys.SERVICES, line.name, line.model_dump_json())
+            for queue in line.queues if self._gpu else ():
+                pipe.zadd(keys.GPUS, {queue: now + LEASE_MS})
+            await pipe.execute()
+
+    async def refuse_double(self) -> None:
+        """Refuse to serve a GPU queue that another live process serves.
+
+        A predecessor on this node whose process is gone does not count. Raises BadInputError.
+        """
+        text = await self._redis.hget(keys.SERVICES, self._line.name)
+        if text is None:
+            return
+        other = ServiceLine.model_validate(json.loads(text))
+        seconds, _ = await self._redis.time()
+        fresh = other.seen_ms > int(seconds) * 1000 - LEASE_MS
+        gone = other.node == self._line.node and not psutil.pid_exists(other.pid)
+        if fresh and not gone and other.pid != self._line.pid:
+            raise BadInputError(
+                f"{self._line.name} is served already by process {other.pid} on {other.node}",
+                hint="give this worker another --gpu, or another CASTLINE_NODE",
+            )
+
+    async def leave(self) -> None:
+        """Say that the service is gone."""
+        with contextlib.suppress(RedisError, OSError):
+            await self._redis.hdel(keys.SERVICES, self._line.name)
+            if self._gpu and self._line.queues:
+                await self._redis.zadd(keys.GPUS, dict.fromkeys(self._line.queues, 1))

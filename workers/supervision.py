@@ -1,0 +1,93 @@
+"""Starts, watches and stops the local stack's supervisord."""
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+
+from tasks.errors import BadInputError, ServiceAwayError
+from tasks.settings import Settings, child_environment
+from tasks.stackfile import StackNote, read_note, remove_note, write_note
+from workers.stack import StackPlan, logs_folder, write_configuration
+
+STOP_LIMIT_S = 100.0
+
+
+def start_stack(settings: Settings, plan: StackPlan) -> subprocess.Popen[bytes]:
+    """Start supervisord and leave the note; the services may still be starting.
+
+    It survives this process. Raises BadInputError when this
+    CASTLINE_HOME has a stack already.
+    """
+    running = running_stack(settings.home_path)
+    if running is not None:
+        raise BadInputError(
+            f"a stack runs in {settings.home} already (process {running.supervisor_pid})",
+            hint="use it, or stop it with `castline down`",
+        )
+    configuration = write_configuration(settings, plan)
+    write_note(settings.home_path, plan.note)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "supervisor.supervisord", "-c", str(configuration)],
+        env=child_environment(
+            CASTLINE_HOME=str(settings.home_path),
+            CASTLINE_REDIS_URL=plan.note.redis_url,
+            PYTHONUNBUFFERED="1",
+        ),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    started = plan.note.model_copy(
+        update={"supervisor_pid": process.pid, "started_at": time.time()}
+    )
+    write_note(settings.home_path, started)
+    return process
+
+
+def running_stack(home: Path) -> StackNote | None:
+    """Return the note of a stack whose supervisord is alive, None otherwise."""
+    note = read_note(home)
+    if note is None or not is_supervisord(note.supervisor_pid):
+        return None
+    return note
+
+
+def is_supervisord(pid: int) -> bool:
+    """Whether this process is a supervisord, and not another that got its number."""
+    try:
+        process = psutil.Process(pid)
+        return process.status() != psutil.STATUS_ZOMBIE and any(
+            "supervisor" in part for part in process.cmdline()
+        )
+    except psutil.Error:
+        return False
+
+
+def stop_stack(home: Path) -> bool:
+    """Stop the stack of this home and wait until nothing of it is left; False when none ran.
+
+    Raises ServiceAwayError when it does not end within its time.
+    """
+    note = running_stack(home)
+    if note is None:
+        remove_note(home)
+        return False
+    family = [psutil.Process(note.supervisor_pid)]
+    family += family[0].children(recursive=True)
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(note.supervisor_pid, signal.SIGTERM)
+    _, alive = psutil.wait_procs(family, timeout=STOP_LIMIT_S)
+    if alive:
+        raise ServiceAwayError(
+            f"{len(alive)} processes of the stack did not end: {[p.pid for p in alive]}",
+            hint=f"look into {logs_folder(home)}",
+        )
+    remove_note(home)
+    return True
