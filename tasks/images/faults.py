@@ -36,6 +36,22 @@ class GpuLostError(TransientError):
     """The GPU answers every call of this process with an error; the process must be replaced."""
 
 
+def weight_faults() -> tuple[type[Exception], ...]:
+    """What diffusers, transformers and peft were seen to raise for weights that they cannot use."""
+    from safetensors import SafetensorError
+
+    return (
+        OSError,
+        ValueError,
+        LookupError,
+        RuntimeError,
+        ImportError,
+        TypeError,
+        AttributeError,
+        SafetensorError,
+    )
+
+
 def picture_fault(error: Exception) -> CastlineError:
     """Say what an exception from inside the pipeline means, as one of our errors.
 

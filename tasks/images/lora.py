@@ -1,10 +1,12 @@
 """The LoRA adapters that a pipeline holds: loaded when first asked for, a few kept."""
 
 import hashlib
+import warnings
 from collections import OrderedDict
 from typing import Any
 
 from tasks.errors import BadInputError, ConfigurationError
+from tasks.images.faults import weight_faults
 
 KEPT = 4
 WEIGHTS = "pytorch_lora_weights.safetensors"
@@ -42,8 +44,12 @@ class LoraShelf:
             )
         name = "lora_" + hashlib.sha256(lora.encode()).hexdigest()[:16]
         try:
-            self._pipeline.load_lora_weights(lora, adapter_name=name, use_safetensors=True)
-        except (OSError, ValueError, KeyError, RuntimeError, TypeError, AttributeError) as error:
+            with warnings.catch_warnings():
+                # peft warns about a second adapter, which is what this shelf is for.
+                warnings.filterwarnings("ignore", message="Already found a `peft_config`")
+                self._pipeline.load_lora_weights(lora, adapter_name=name, use_safetensors=True)
+        except weight_faults() as error:
+            self._clear()
             raise BadInputError(
                 f"The LoRA {lora!r} could not be loaded into this model: {_first_line(error)}",
                 hint=f"Give a .safetensors file or a folder with {WEIGHTS}, made for this model.",
@@ -52,6 +58,11 @@ class LoraShelf:
         if len(self._names) > self._kept:
             _, oldest = self._names.popitem(last=False)
             self._pipeline.delete_adapters([oldest])
+
+    def _clear(self) -> None:
+        # What failed half-way may hang in the layers under no name that we know.
+        self._pipeline.unload_lora_weights()
+        self._names.clear()
 
 
 def _first_line(error: Exception) -> str:

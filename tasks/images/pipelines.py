@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from tasks.errors import CastlineError, ConfigurationError
-from tasks.images.faults import GpuLostError, PictureMemoryError, picture_fault
+from tasks.images.faults import GpuLostError, PictureMemoryError, picture_fault, weight_faults
 
 HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+")
 
@@ -28,7 +28,7 @@ def load_pipeline(model: str, *, device: str) -> Any:
         pipeline = diffusers.AutoPipelineForText2Image.from_pretrained(
             source, dtype=dtype, use_safetensors=True
         )
-    except (OSError, ValueError, KeyError, ImportError, AttributeError, TypeError) as error:
+    except weight_faults() as error:
         raise _not_loaded(model, error) from error
     try:
         pipeline = pipeline.to(device)

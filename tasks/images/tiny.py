@@ -11,6 +11,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from tasks.errors import ConfigurationError
 from tasks.images.drawing import DrawingDefaults
 
 TINY_NAME = "castline-tiny (untrained)"
@@ -36,19 +37,30 @@ def tiny_folder(models_dir: Path) -> Path:
     """Return the folder of the tiny pipeline, building it (2 MB, about a second) if need be.
 
     Several processes may do this at once: each builds aside, the first to finish is kept.
+    Raises ConfigurationError when nothing can be written there.
     """
     folder = models_dir / RECIPE
     if folder.is_dir():
         return folder
-    models_dir.mkdir(parents=True, exist_ok=True)
-    aside = Path(tempfile.mkdtemp(prefix=f".{RECIPE}-", dir=models_dir))
+    try:
+        _build_into(folder)
+    except OSError as error:
+        raise ConfigurationError(
+            f"The tiny image model cannot be written to {models_dir}: {error}",
+            hint="Choose another models folder, or make room and rights there.",
+        ) from error
+    return folder
+
+
+def _build_into(folder: Path) -> None:
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    aside = Path(tempfile.mkdtemp(prefix=f".{RECIPE}-", dir=folder.parent))
     try:
         build_tiny().save_pretrained(aside)
         aside.chmod(0o755)
         _settle(aside, folder)
     finally:
         shutil.rmtree(aside, ignore_errors=True)
-    return folder
 
 
 def build_tiny() -> Any:
