@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from tasks.images.monogram import draw_monogram
+from tasks.images.monogram import monogram_png
 from tasks.stages.card_png import embed_card
 
 from producer.console import (
@@ -106,10 +106,9 @@ async def feed(
 ) -> None:
     """Show events until the run ends, a stop is asked for, or the stream falls silent for long."""
     stopped = asyncio.create_task(interruption.stop.wait())
-    events = deps.reader.events(run_id, after, block_s=0.5)
     quiet_turns = 0
     try:
-        async for event in events:
+        async for event in deps.reader.events(run_id, after, block_s=0.5):
             if event is None:
                 quiet_turns += 1
             else:
@@ -120,7 +119,6 @@ async def feed(
                 return
     finally:
         stopped.cancel()
-        await events.aclose()
 
 
 QUIET_TURNS = 10
@@ -129,5 +127,5 @@ QUIET_TURNS = 10
 async def write_folder(deps: Deps, snapshot: RunSnapshot, out: Path) -> RunStatus:
     """Gather a run's documents and pictures and write its folder."""
     export = await gather(deps, snapshot, out=out)
-    await asyncio.to_thread(export_run, export, out, embed=embed_card, monogram=draw_monogram)
+    await asyncio.to_thread(export_run, export, out, embed=embed_card, monogram=monogram_png)
     return export.status

@@ -1,5 +1,6 @@
 """`runs`, `status`, `watch`, `results`, `cancel`, `retry`: following and steering."""
 
+from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated
@@ -143,7 +144,7 @@ def retry(
     raise typer.Exit(session.run(again))
 
 
-def needs_open(states: dict[str, str], needs: tuple[str, ...]) -> bool:
+def needs_open(states: Mapping[str, str], needs: tuple[str, ...]) -> bool:
     """Whether a step still waits for another."""
     return any(states.get(step) not in (None, "done") for step in needs)
 

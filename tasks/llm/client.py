@@ -16,6 +16,7 @@ from tasks.llm.answers import network_error, payload_of
 from tasks.llm.providers import Provider
 from tasks.llm.retrying import RetryPolicy
 from tasks.llm.scope import CallScope
+from tasks.llm.tracing import note_completion, traced
 from tasks.llm.transport import open_client
 from tasks.schemas.calls import Message
 from tasks.schemas.completion import ChatRequest, Completion
@@ -47,11 +48,13 @@ class LLMClient:
             policy = RetryPolicy(scale=self._retry_scale)
             retrying = AsyncRetrying(retry=policy.wants, wait=policy.pause_s, reraise=True)
             try:
-                async for attempt in retrying:
-                    with attempt:
-                        scope.tally.attempt(again=attempts > 0)
-                        attempts += 1
-                        done = await self._attempt(asked, key, scope)
+                with traced("model call", kind="llm", ls_provider=self.provider.name) as trace:
+                    async for attempt in retrying:
+                        with attempt:
+                            scope.tally.attempt(again=attempts > 0)
+                            attempts += 1
+                            done = await self._attempt(asked, key, scope)
+                    note_completion(trace, done)
                 scope.tally.complete(done)
                 return done.model_copy(update={"attempts": attempts})
             except (TransientError, RefusedCallError) as error:

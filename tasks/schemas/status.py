@@ -1,5 +1,7 @@
 """How a run stands: the JSON of `run --json` and `status RUN --json`, section 8 of the design."""
 
+from typing import Literal
+
 from tasks.schemas.frozen import Frozen
 from tasks.schemas.plan import RunState, StepKind, StepState
 
@@ -58,7 +60,7 @@ class StepEvent(Frozen):
 
     id: str
     step: str
-    state: StepState | RunState
+    state: StepState | Literal["finished"]
     at_ms: int
     kind: StepKind | None = None
     persona: int | None = None

@@ -1,0 +1,167 @@
+"""The batch of issue 2: many characters, tweets and pictures against the simulated provider.
+
+    .venv/bin/python benchmarks/batch.py --personas 100 --tweets 10 --gpus 8
+
+starts its own Valkey, provider and workers, runs the job once, and prints how far its wall time is
+from its bound: max(call-seconds / slots, longest chain, picture-seconds / GPU queues). The
+provider's own log judges what was called. Nothing here is asserted but correctness.
+"""
+
+import argparse
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parent.parent
+PYTHON = [sys.executable, "-m", "producer"]
+
+
+def options() -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--personas", type=int, default=100)
+    parser.add_argument("--tweets", type=int, default=10)
+    parser.add_argument("--gpus", type=int, default=8)
+    parser.add_argument("--latency", type=float, default=0.3)
+    parser.add_argument("--slots", type=int, default=20)
+    parser.add_argument("--picture-seconds", type=float, default=0.2)
+    parser.add_argument("--keep", type=Path, help="folder for logs and results")
+    return parser.parse_args()
+
+
+def castline(environment: dict[str, str], *arguments: str) -> dict[str, Any]:
+    """Run a command with --json and return what it printed."""
+    done = subprocess.run(
+        [*PYTHON, *arguments, "--json"],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=ROOT,
+    )
+    if done.returncode not in (0, 1) or not done.stdout:
+        raise SystemExit(f"{arguments[0]} ended with {done.returncode}:\n{done.stderr[-3000:]}")
+    return dict(json.loads(done.stdout))
+
+
+def start_provider(given: argparse.Namespace, folder: Path) -> tuple[subprocess.Popen[str], str]:
+    """Start the simulated provider on a free port; returns it and its address."""
+    process = subprocess.Popen(
+        [
+            *PYTHON,
+            "simulate",
+            "--port",
+            "0",
+            "--latency",
+            str(given.latency),
+            "--slots",
+            str(given.slots),
+            "--log",
+            str(folder / "calls.jsonl"),
+        ],
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=ROOT,
+    )
+    assert process.stderr is not None
+    for line in process.stderr:
+        if "http://" in line:
+            return process, "http://" + line.split("http://")[1].split()[0]
+    raise SystemExit("the simulated provider did not start")
+
+
+def stats(address: str) -> dict[str, Any]:
+    """Ask the provider what it saw."""
+    with urllib.request.urlopen(address.removesuffix("/v1") + "/stats") as answer:  # noqa: S310
+        return dict(json.load(answer))
+
+
+def bound(
+    given: argparse.Namespace, calls: list[dict[str, Any]], chain_calls: int
+) -> dict[str, float]:
+    """Compute the three bounds in seconds from what was really called."""
+    return {
+        "calls / slots": sum(call["seconds"] for call in calls) / given.slots,
+        "longest chain": chain_calls * given.latency,
+        "pictures / queues": given.personas
+        * (given.tweets + 1)
+        * given.picture_seconds
+        / given.gpus,
+    }
+
+
+def main() -> int:
+    """Run the batch and print the table."""
+    given = options()
+    folder = given.keep or Path(tempfile.mkdtemp(prefix="castline-batch-"))
+    folder.mkdir(parents=True, exist_ok=True)
+    provider, address = start_provider(given, folder)
+    environment = {
+        **{k: v for k, v in os.environ.items() if not k.startswith("CASTLINE_")},
+        "CASTLINE_HOME": str(folder / "home"),
+        "CASTLINE_LLM_BASE_URL": address,
+        "CASTLINE_LLM_MODEL": "castline-simulated",
+        "MAX_CONCURRENT": str(given.slots),
+        "CASTLINE_RENDERER": f"sleep:{given.picture_seconds}",
+    }
+    try:
+        castline(environment, "up", "--gpus", str(given.gpus), "--detach", "--no-flower")
+        began = time.monotonic()
+        status = castline(
+            environment,
+            "run",
+            "--text",
+            "A keeper of small museums.",
+            "--personas",
+            str(given.personas),
+            "--tweets",
+            str(given.tweets),
+            "--images",
+            "--renderer",
+            f"sleep:{given.picture_seconds}",
+            "--out",
+            str(folder / "out"),
+        )
+        wall = time.monotonic() - began
+        seen = stats(address)
+    finally:
+        castline(environment, "down")
+        provider.terminate()
+        provider.wait()
+    calls = [json.loads(line) for line in (folder / "calls.jsonl").read_text().splitlines()]
+    report(given, status, seen, calls, wall)
+    if given.keep is None:
+        shutil.rmtree(folder)
+    return 0 if status["state"] == "done" else 1
+
+
+def report(
+    given: argparse.Namespace,
+    status: dict[str, Any],
+    seen: dict[str, Any],
+    calls: list[dict[str, Any]],
+    wall: float,
+) -> None:
+    """Print what happened beside its bound."""
+    bounds = bound(given, calls, chain_calls=9)
+    largest = max(bounds.values())
+    print(f"state {status['state']}, failures {len(status['failures'])}")
+    print(f"calls {len(calls)}, most at once {seen['max_in_flight']} of {given.slots}")
+    print(f"keys granted more than once {seen['duplicate_keys']}, rejected {seen['rejected']}")
+    for name, seconds in bounds.items():
+        print(f"bound {name:<20} {seconds:7.2f} s")
+    print(
+        f"run, first row to last document {status['seconds']:7.2f} s = {status['seconds'] / largest:.3f} of the bound"
+    )
+    print(f"command, with start and folder  {wall:7.2f} s = {wall / largest:.3f} of the bound")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

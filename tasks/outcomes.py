@@ -1,0 +1,20 @@
+"""What an outcome in the ledger means to Celery: does the chain go on, and what Flower shows."""
+
+from celery.exceptions import Ignore
+
+from tasks.execution import Outcome
+
+
+class StepFailedError(Exception):
+    """The step failed for good; why is in the ledger. Shown red in Flower, ends the chain."""
+
+
+def go_on_or_stop(outcome: Outcome, step: str) -> None:
+    """Return when the chain may go on; raise what stops it otherwise.
+
+    Raises StepFailedError after a failure, Ignore when another worker, or a later message, has it.
+    """
+    if outcome == "failed":
+        raise StepFailedError(step)
+    if outcome in ("postponed", "elsewhere"):
+        raise Ignore

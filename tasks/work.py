@@ -1,0 +1,81 @@
+"""What every text step shares: the hash it is made from, its way to the model, its inputs."""
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from pydantic import BaseModel
+
+from tasks.deps import Deps
+from tasks.errors import ConfigurationError, ServiceAwayError
+from tasks.images.intake import data_url, read_picture
+from tasks.llm.scope import CallScope, CallTally
+from tasks.llm.structured import ask_structured
+from tasks.schemas.calls import Ask, Reply, StructuredCall
+from tasks.schemas.ledger import StoredDocument
+from tasks.schemas.plan import Request, Source
+from tasks.schemas.steps import chain_step
+from tasks.stages.registry import document_of
+
+Documents = Mapping[str, StoredDocument]
+
+
+def made_from(stage: str, version: str, model: str, *inputs: object) -> str:
+    """Hash everything that a document depends on."""
+    text = json.dumps([stage, version, model, *inputs], ensure_ascii=False, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+
+def model_of(deps: Deps) -> str:
+    """Name the model that documents are made with."""
+    return deps.provider.model if deps.provider else ""
+
+
+def asker(deps: Deps, request: Request, *, run_id: str, key: str, tally: CallTally) -> Ask:
+    """Build the function by which a stage asks the model; `key` seeds its idempotency keys."""
+    scope = CallScope(
+        key=key, run_id=run_id, run_slots=request.max_concurrent or 0, tally=tally
+    )
+
+    async def ask(call: StructuredCall[Reply]) -> Reply:
+        if deps.client is None:
+            raise ConfigurationError("this worker calls no model")
+        return await ask_structured(deps.client, call, scope)
+
+    return ask
+
+
+async def read_parts(
+    deps: Deps, run_id: str, persona: int, parts: Sequence[str]
+) -> dict[str, StoredDocument]:
+    """Read a character's documents by part; those that are not there yet are left out."""
+    steps = {chain_step(persona, part): part for part in parts}
+    found = await deps.reader.documents(run_id, list(steps))
+    return {steps[step]: stored for step, stored in found.items()}
+
+
+def contents(documents: Documents) -> dict[str, Any]:
+    """Reduce documents to what counts for those that are made from them."""
+    return {part: stored.document for part, stored in documents.items()}
+
+
+def parsed(documents: Documents) -> dict[str, BaseModel]:
+    """Turn stored documents back into their types."""
+    return {part: document_of(part, stored.document) for part, stored in documents.items()}
+
+
+async def picture_of(deps: Deps, source: Source) -> str | None:
+    """Read the user's picture as a data URL for a vision model; None when there is none.
+
+    Raises ServiceAwayError when the blob is not there.
+    """
+    if not source.image_blob:
+        return None
+    data = await deps.blobs.get_async(source.image_blob)
+    if data is None:
+        raise ServiceAwayError(
+            "the character's picture is not in the blob store",
+            hint="all machines of a run need the same CASTLINE_BLOBS",
+        )
+    return data_url(read_picture(data, label=source.label))
