@@ -1,0 +1,1 @@
+"""The simulated provider: a real HTTP server that answers any JSON schema with readable text."""

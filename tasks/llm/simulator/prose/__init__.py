@@ -1,0 +1,1 @@
+"""Seeded readable text, English and Chinese: what a simulated reply is made of."""

@@ -1,0 +1,1 @@
+"""From any JSON schema to a readable instance that is valid for it."""
