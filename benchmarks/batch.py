@@ -157,10 +157,8 @@ def report(
     print(f"keys granted more than once {seen['duplicate_keys']}, rejected {seen['rejected']}")
     for name, seconds in bounds.items():
         print(f"bound {name:<20} {seconds:7.2f} s")
-    print(
-        f"run, first row to last document {status['seconds']:7.2f} s = {status['seconds'] / largest:.3f} of the bound"
-    )
-    print(f"command, with start and folder  {wall:7.2f} s = {wall / largest:.3f} of the bound")
+    for label, seconds in (("run, submitted to finished", status["seconds"]), ("command", wall)):
+        print(f"{label:<26} {seconds:7.2f} s = {seconds / largest:.3f} of the bound")
 
 
 if __name__ == "__main__":

@@ -7,9 +7,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from tasks.images.monogram import monogram_png
-from tasks.stages.card_png import embed_card
-
 from producer.console import (
     DONE,
     INTERRUPTED,
@@ -25,8 +22,10 @@ from producer.progress import RunProgress
 from producer.standing import standing
 from producer.watch import WatchView, final_summary
 from tasks.deps import Deps
+from tasks.images.monogram import monogram_png
 from tasks.schemas.ledger import RunSnapshot
 from tasks.schemas.status import RunStatus
+from tasks.stages.card_png import embed_card
 
 
 @dataclass

@@ -44,9 +44,7 @@ async def send_ready(deps: Deps, run_id: str, steps: Iterable[str], request: Req
     await asyncio.to_thread(dispatch.send_steps, run_id, texts, request)
     for step in ready:
         if StepName.parse(step).is_picture:
-            queue = await dispatch.place_picture(deps.ledger, run_id, step)
-            if queue:
-                await asyncio.to_thread(dispatch.send_picture, run_id, step, queue)
+            await dispatch.send_placed(deps.ledger, run_id, step)
 
 
 async def live_services(deps: Deps) -> list[ServiceLine]:

@@ -4,6 +4,7 @@ The ledger already says that the step is due, so a message that does not arrive 
 upkeep, and one that comes twice finds the step claimed.
 """
 
+import asyncio
 from collections.abc import Iterable
 
 from celery.canvas import Signature
@@ -49,9 +50,15 @@ def send_picture(run_id: str, step: str, queue: str) -> None:
     publish(canvas.picture_signature(run_id, step).set(queue=queue_of(queue)))
 
 
-async def place_picture(ledger: Ledger, run_id: str, step: str, *, queue: str = "") -> str:
-    """Choose a GPU queue for a picture; "" while no GPU worker is live (upkeep asks again)."""
-    return await ledger.place(run_id, step, queue=queue)
+async def send_placed(ledger: Ledger, run_id: str, step: str, *, queue: str = "") -> str:
+    """Place a picture and send its message; returns the queue, "" while no GPU worker is live.
+
+    `queue` wishes for one GPU. What is not sent stays due and upkeep asks again.
+    """
+    placed = await ledger.place(run_id, step, queue=queue)
+    if placed:
+        await asyncio.to_thread(send_picture, run_id, step, placed)
+    return placed
 
 
 def publish(built: Signature) -> None:

@@ -4,7 +4,6 @@ from datetime import date, timedelta
 from typing import Any
 
 from celery import Task
-from celery.exceptions import Ignore
 from pydantic import BaseModel
 
 from tasks import dispatch
@@ -24,7 +23,7 @@ from tasks.stages.assemble import assemble
 from tasks.stages.calendar import parse_calendar
 from tasks.stages.registry import STAGES
 from tasks.stages.stage import Stage, StageInputs
-from tasks.work import asker, contents, made_from, model_of, parsed, picture_of, read_parts
+from tasks.work import asker, card_of, contents, made_from, model_of, parsed, picture_of, read_parts
 
 NAME_TRIES = 3
 
@@ -165,9 +164,7 @@ async def write_calendar(deps: Deps, run_id: str, step: str, queue: str) -> Outc
     stage = STAGES["calendar"]
     days = calendar_days(request.first_day, request.tweets)
     model = "" if given else model_of(deps)
-    hashed = made_from(
-        stage.name, stage.version, model, request.language, days, given, card
-    )
+    hashed = made_from(stage.name, stage.version, model, request.language, days, given, card)
 
     async def work(tally: CallTally) -> dict[str, Any]:
         if given:

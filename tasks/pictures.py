@@ -14,11 +14,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from celery import Task
-from celery.exceptions import Ignore
 
 from tasks.app import app
 from tasks.deps import Deps
-from tasks.errors import BadReplyError
 from tasks.execution import Outcome, fulfil
 from tasks.images.faults import GpuLostError
 from tasks.llm.scope import CallTally
@@ -26,7 +24,6 @@ from tasks.picture_prompts import picture_request
 from tasks.runtime import Gpu, runtime
 from tasks.schemas.ledger import Claim
 from tasks.schemas.pictures import PictureRequest, RenderedPicture
-from tasks.schemas.plan import Request
 from tasks.store import keys
 
 log = logging.getLogger(__name__)

@@ -70,12 +70,10 @@ async def send_again(deps: Deps, run_id: str, step: str, request: Request) -> in
         log.info("%s %s is sent again", run_id, step)
         await asyncio.to_thread(dispatch.send_step, run_id, step, request)
         return 1
-    queue = await dispatch.place_picture(deps.ledger, run_id, step)
-    if not queue:
-        return 0
-    log.info("%s %s is sent again, to %s", run_id, step, queue)
-    await asyncio.to_thread(dispatch.send_picture, run_id, step, queue)
-    return 1
+    queue = await dispatch.send_placed(deps.ledger, run_id, step)
+    if queue:
+        log.info("%s %s is sent again, to %s", run_id, step, queue)
+    return int(bool(queue))
 
 
 async def gpu_backlogs(deps: Deps) -> tuple[dict[str, list[str]], set[str]]:
@@ -123,10 +121,7 @@ async def move(deps: Deps, members: list[str], queue: str) -> int:
     moved = 0
     for member in members:
         run_id, step = member.split(" ", 1)
-        target = await dispatch.place_picture(deps.ledger, run_id, step, queue=queue)
-        if target:
-            await asyncio.to_thread(dispatch.send_picture, run_id, step, target)
-            moved += 1
+        moved += bool(await dispatch.send_placed(deps.ledger, run_id, step, queue=queue))
     if moved:
         log.info("%d pictures moved to %s", moved, queue or "live GPUs")
     return moved

@@ -34,9 +34,7 @@ def model_of(deps: Deps) -> str:
 
 def asker(deps: Deps, request: Request, *, run_id: str, key: str, tally: CallTally) -> Ask:
     """Build the function by which a stage asks the model; `key` seeds its idempotency keys."""
-    scope = CallScope(
-        key=key, run_id=run_id, run_slots=request.max_concurrent or 0, tally=tally
-    )
+    scope = CallScope(key=key, run_id=run_id, run_slots=request.max_concurrent or 0, tally=tally)
 
     async def ask(call: StructuredCall[Reply]) -> Reply:
         if deps.client is None:
@@ -79,3 +77,12 @@ async def picture_of(deps: Deps, source: Source) -> str | None:
             hint="all machines of a run need the same CASTLINE_BLOBS",
         )
     return data_url(read_picture(data, label=source.label))
+
+
+async def card_of(deps: Deps, run_id: str, persona: int, request: Request) -> dict[str, Any] | None:
+    """Find a character's card: the one that was given, else the assembled one."""
+    given = request.sources[persona].card_json
+    if given:
+        return dict(json.loads(given))
+    found = await deps.reader.documents(run_id, [chain_step(persona, "assemble")])
+    return next((stored.document for stored in found.values()), None)

@@ -29,6 +29,11 @@ class RunReader:
         text = await self._redis.hget(keys.RunKeys(run_id).rows, step)
         return None if text is None else StepRow.model_validate_json(text)
 
+    async def states(self, run_id: str, steps: Sequence[str]) -> dict[str, str]:
+        """Read the states of these steps; unknown steps are left out."""
+        found = await self._redis.hmget(keys.RunKeys(run_id).state, list(steps))
+        return {s: state for s, state in zip(steps, found, strict=True) if state is not None}
+
     async def documents(self, run_id: str, steps: Sequence[str]) -> dict[str, StoredDocument]:
         """Read the documents of these steps; steps without one are left out."""
         if not steps:

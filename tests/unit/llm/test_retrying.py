@@ -19,11 +19,14 @@ async def attempts_and_pauses(*errors: CastlineError) -> tuple[int, list[float]]
         pauses.append(seconds)
 
     retrying = AsyncRetrying(retry=policy.wants, wait=policy.pause_s, sleep=sleep, reraise=True)
+
+    async def fail() -> None:
+        nonlocal attempts
+        attempts += 1
+        raise errors[min(attempts, len(errors)) - 1]
+
     with pytest.raises(CastlineError):
-        async for attempt in retrying:
-            with attempt:
-                attempts += 1
-                raise errors[min(attempts, len(errors)) - 1]
+        await retrying(fail)
     return attempts, pauses
 
 

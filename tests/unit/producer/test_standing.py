@@ -46,9 +46,8 @@ def test_a_failed_tweet_makes_the_run_partial_and_is_the_only_failure_named() ->
 
 
 def test_a_run_that_made_nothing_failed() -> None:
-    bad: dict[str, StepState] = {
-        s: "failed" for s in ("p0.core", "p0.assemble", "p0.t01", "p0.t02", "p0.i01", "p0.i02")
-    }
+    made = ("p0.core", "p0.assemble", "p0.t01", "p0.t02", "p0.i01", "p0.i02")
+    bad: dict[str, StepState] = dict.fromkeys(made, "failed")
     assert standing(snapshot(bad)).state == "failed"
 
 
