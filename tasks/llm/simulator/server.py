@@ -27,7 +27,7 @@ from tasks.llm.simulator.schema.document import document_of
 from tasks.llm.simulator.stats import Stats
 
 _MAX_BODY_BYTES = 64 * 2**20
-_SHUTDOWN_S = 0.5
+_SHUTDOWN_S = 0.1
 _CLIENT_GONE = 499
 _DROPPED = 0
 
@@ -295,8 +295,11 @@ async def listening(options: SimulatorOptions) -> AsyncIterator[int]:
         await runner.setup()
         try:
             listener = await _listener(runner, provider, options)
-            async with listener:
+            try:
                 yield listener.sockets[0].getsockname()[1]
+            finally:
+                # not `async with`: from 3.12 it waits for clients that keep their connections open
+                listener.close()
         finally:
             await runner.cleanup()
 
