@@ -20,7 +20,8 @@ from producer.export import export_run
 from producer.gathering import gather
 from producer.progress import RunProgress
 from producer.standing import standing
-from producer.watch import WatchView, final_summary
+from producer.summary import final_summary
+from producer.watch import WatchView
 from tasks.deps import Deps
 from tasks.images.monogram import monogram_png
 from tasks.schemas.ledger import RunSnapshot

@@ -1,8 +1,9 @@
 """Every queue name, once; who consumes which, and in what order.
 
-A worker asks its queues in the order given here (kombu's `priority` strategy over BRPOP): work that
-continues a character goes before work that starts one, so the first characters finish early and
-their pictures keep the GPUs busy while later characters are still being written.
+A worker asks its queues in the order of their names (kombu's `sorted` strategy over BRPOP; its
+`priority` strategy iterates a set), hence the digits: work that continues a character goes before
+work that starts one, so the first characters finish early and their pictures keep the GPUs busy
+while later characters are still being written.
 """
 
 import re
@@ -17,7 +18,7 @@ PHASES: tuple[Phase, ...] = ("next", "start")
 
 def llm_queue(priority: Priority, phase: Phase) -> str:
     """Name the queue of model-call tasks of one priority and phase."""
-    return f"llm.{priority}.{phase}"
+    return f"llm.{PRIORITIES.index(priority) + 1}-{priority}.{PHASES.index(phase) + 1}-{phase}"
 
 
 LLM_QUEUES: tuple[str, ...] = tuple(llm_queue(p, ph) for p in PRIORITIES for ph in PHASES)
