@@ -72,9 +72,11 @@ def _missing(character: Character, labels: Mapping[str, str]) -> str:
 
 def _tagline(castline: Mapping[str, Any], labels: Mapping[str, str]) -> str:
     age = _fact(castline, "age")
-    if age.isdecimal():
-        age = f"{age} {labels['years']}" if labels["lang"] == "en" else age + labels["years"]
-    parts = (_fact(castline, "occupation", "profession"), _fact(castline, "city", "location"), age)
+    parts = (
+        _fact(castline, "occupation", "profession"),
+        _fact(castline, "city", "location"),
+        labels["age"].replace("{age}", age) if age.isdecimal() else age,
+    )
     return " · ".join(part for part in parts if part)
 
 
