@@ -1,19 +1,19 @@
 """Every queue name, once; who consumes which, and in what order.
 
 A worker asks its queues in the order of their names (kombu's `sorted` strategy over BRPOP; its
-`priority` strategy iterates a set), hence the digits: work that continues a character goes before
-work that starts one, so the first characters finish early and their pictures keep the GPUs busy
-while later characters are still being written.
+`priority` strategy iterates a set), hence the digits. A chain that is under way goes first, since it
+is the longest path that is left; then tweets, so that pictures keep the GPUs busy while later
+characters are still being written; new characters start when neither waits (docs/decisions/0006).
 """
 
 import re
 from typing import Literal
 
 Priority = Literal["interactive", "batch"]
-Phase = Literal["next", "start"]
+Phase = Literal["chain", "tweets", "start"]
 
 PRIORITIES: tuple[Priority, ...] = ("interactive", "batch")
-PHASES: tuple[Phase, ...] = ("next", "start")
+PHASES: tuple[Phase, ...] = ("chain", "tweets", "start")
 
 
 def llm_queue(priority: Priority, phase: Phase) -> str:

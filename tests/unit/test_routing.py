@@ -5,10 +5,12 @@ from tasks.routing import LLM_QUEUES, gpu_queue
 
 def test_sorting_by_name_puts_interactive_before_batch_and_continuing_before_starting() -> None:
     assert sorted(LLM_QUEUES) == [
-        "llm.1-interactive.1-next",
-        "llm.1-interactive.2-start",
-        "llm.2-batch.1-next",
-        "llm.2-batch.2-start",
+        "llm.1-interactive.1-chain",
+        "llm.1-interactive.2-tweets",
+        "llm.1-interactive.3-start",
+        "llm.2-batch.1-chain",
+        "llm.2-batch.2-tweets",
+        "llm.2-batch.3-start",
     ]
 
 
