@@ -3,9 +3,8 @@
 
 def clock_text(seconds: float) -> str:
     """Write seconds as `7.4 s`, `3:07` (minutes) or `1:03:07` (hours); negative counts as 0."""
-    if seconds < 60:
-        return f"{max(0.0, seconds):.1f} s"
-    return timer_text(seconds)
+    tenths = round(max(0.0, seconds), 1)
+    return f"{tenths:.1f} s" if tenths < 60 else timer_text(tenths)
 
 
 def timer_text(seconds: float) -> str:

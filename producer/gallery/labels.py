@@ -32,6 +32,7 @@ ENGLISH: dict[str, str] = {
     "details": "Details",
     "description": "Description",
     "personality": "Personality",
+    "about": "About",
     "scenario": "Scenario",
     "greeting": "First message",
     "examples": "Example tweets",
@@ -42,7 +43,6 @@ ENGLISH: dict[str, str] = {
     "knowledge": "Knowledge",
     "provenance": "Provenance",
     "calendar": "Calendar",
-    "keys": "Keys",
     "yes": "yes",
     "no": "no",
     "you": "you",
@@ -97,6 +97,7 @@ CHINESE: dict[str, str] = {
     "details": "详细资料",
     "description": "简介",
     "personality": "性格",
+    "about": "关于",
     "scenario": "场景",
     "greeting": "开场白",
     "examples": "示例推文",
@@ -107,7 +108,6 @@ CHINESE: dict[str, str] = {
     "knowledge": "知识库",
     "provenance": "来源",
     "calendar": "日历",
-    "keys": "关键词",
     "yes": "是",
     "no": "否",
     "you": "你",
@@ -133,6 +133,70 @@ CHINESE: dict[str, str] = {
 }
 
 
+ENGLISH_FIELDS: dict[str, str] = {
+    "ai_generated": "AI-generated",
+    "run_id": "Run",
+    "made": "Model calls",
+    "cost_usd": "Cost (USD)",
+}
+
+CHINESE_FIELDS: dict[str, str] = {
+    "gender": "性别",
+    "interests": "兴趣",
+    "goals": "目标",
+    "name": "名称",
+    "relation": "关系",
+    "story": "故事",
+    "close": "身边的人",
+    "online": "网上的人",
+    "subject": "类别",
+    "keys": "关键词",
+    "content": "内容",
+    "places": "地点",
+    "people": "人物",
+    "expertise": "专长",
+    "themes": "主题",
+    "tone": "语气",
+    "rhythm": "节奏",
+    "formats": "形式",
+    "hashtags": "话题标签",
+    "avoids": "回避",
+    "daily_routine": "日常",
+    "quirks": "小习惯",
+    "contradictions": "矛盾",
+    "memories": "记忆",
+    "mood_patterns": "情绪规律",
+    "typing_habits": "打字习惯",
+    "hair": "头发",
+    "eyes": "眼睛",
+    "build": "体型",
+    "clothing_style": "衣着",
+    "palette": "色调",
+    "signature_items": "随身物",
+    "setting": "环境",
+    "base_prompt": "基础提示词",
+    "portrait_prompt": "肖像提示词",
+    "negative_prompt": "反向提示词",
+    "generator": "生成程序",
+    "ai_generated": "AI 生成",
+    "run_id": "任务",
+    "language": "语言",
+    "models": "模型",
+    "made": "调用次数",
+    "retried": "重试次数",
+    "cached": "缓存命中",
+    "prompt_tokens": "输入 Token",
+    "completion_tokens": "输出 Token",
+    "cost_usd": "费用（美元）",
+    "seconds": "秒",
+}
+
+
 def labels_for(language: str) -> Mapping[str, str]:
     """Pick the labels of a run's language, `en` or `zh`; English for any other."""
     return CHINESE if language.startswith("zh") else ENGLISH
+
+
+def fields_for(language: str) -> Mapping[str, str]:
+    """Name a card's fields for a reader; one that is not here is shown as it is written."""
+    return CHINESE_FIELDS if language.startswith("zh") else ENGLISH_FIELDS

@@ -12,11 +12,13 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from producer.character import Character
-from producer.gallery.labels import labels_for
+from producer.gallery.labels import fields_for, labels_for
 from producer.gallery.view import run_view
 from tasks.schemas.export import RunExport
 
 _HERE = Path(__file__).parent
+_SHORT = 28
+_SENTENCE_ENDS = (".", "!", "?", "。", "！", "？", "…")
 
 
 def gallery_page(export: RunExport, people: Sequence[Character], *, generator: str) -> str:
@@ -33,6 +35,7 @@ def gallery_page(export: RunExport, people: Sequence[Character], *, generator: s
         .render(
             run=run_view(export, people, labels),
             t=labels,
+            fields=fields_for(export.language),
             generator=generator,
             style=Markup(style),  # noqa: S704 - our own file, not a user's text
             script=Markup(script),  # noqa: S704 - our own file, not a user's text
@@ -54,8 +57,13 @@ def _environment() -> Environment:
 
 
 def _are_short(items: Sequence[object]) -> bool:
-    """Say whether a list reads better on one line than item by item."""
-    return all(isinstance(item, str | int | float) and len(str(item)) < 28 for item in items)
+    """Say whether a list reads better on one line than item by item: words, no sentences."""
+    return all(
+        isinstance(item, str | int | float)
+        and len(str(item)) < _SHORT
+        and not str(item).endswith(_SENTENCE_ENDS)
+        for item in items
+    )
 
 
 def _asset(name: str) -> str:

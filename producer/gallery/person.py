@@ -11,8 +11,9 @@ from typing import Any
 from producer.character import Character
 from producer.gallery.post import PostView, post_view
 
-# Where stages may have left the plain facts of a character, nearest first.
-_FACT_PLACES = ("core", "profile", "identity", "visual_profile")
+# Where a card may hold the plain facts of a character; never its social network: those are friends.
+_FACT_PLACES = ("core", "profile", "identity")
+_ABOUT = ("gender", "interests", "goals")
 _DEEPEST = 8
 
 
@@ -31,6 +32,7 @@ class PersonView:
     anchor: str
     name: str
     tagline: str
+    motto: str
     description: str
     folder: str
     has_card: bool
@@ -52,7 +54,8 @@ def person_view(character: Character, labels: Mapping[str, str]) -> PersonView:
         anchor=f"character-{persona.index}",
         name=character.name,
         tagline=_tagline(castline, labels),
-        description=_filled(_text(data.get("description")), character.name, labels["you"]),
+        motto=_fact(castline, "tagline"),
+        description=_description(data, character.name, labels["you"]),
         folder=character.folder,
         has_card=persona.card is not None,
         has_tweets=bool(persona.tweets),
@@ -99,8 +102,10 @@ def _details(
     name: str,
     labels: Mapping[str, str],
 ) -> Iterable[Detail]:
+    core = _mapping(castline.get("core"))
     found = {
         "personality": data.get("personality"),
+        "about": {key: core[key] for key in _ABOUT if key in core},
         "scenario": data.get("scenario"),
         "greeting": data.get("first_mes"),
         "social_network": castline.get("social_network"),
@@ -108,22 +113,53 @@ def _details(
         "strategy": castline.get("strategy"),
         "authenticity": castline.get("authenticity"),
         "visual_profile": castline.get("visual_profile"),
-        "examples": castline.get("example_tweets"),
-        "calendar": calendar,
-        "provenance": castline.get("provenance"),
+        "examples": _examples(castline.get("example_tweets")),
+        "calendar": _calendar(calendar),
+        "provenance": {
+            **_mapping(castline.get("provenance")),
+            **_mapping(castline.get("cost")),
+        },
     }
     for key, value in found.items():
         if value:
             yield Detail(label=labels[key], value=_filled(value, name, labels["you"]))
 
 
+def _description(data: Mapping[str, Any], name: str, you: str) -> str:
+    text: str = _filled(_text(data.get("description")), name, you)
+    # Our cards say "{{char}} is Mei Lin, 34, …" for programs that call {{char}} otherwise.
+    return text.replace(f"{name} is {name}, ", f"{name} is ", 1)
+
+
 def _knowledge(data: Mapping[str, Any]) -> list[dict[str, Any]]:
     entries = _mapping(data.get("character_book")).get("entries")
     return [
-        {"name": entry.get("name"), "keys": entry.get("keys"), "content": entry.get("content")}
+        {
+            "subject": entry.get("name") or entry.get("comment"),
+            "keys": entry.get("keys"),
+            "content": entry.get("content"),
+        }
         for entry in (entries if isinstance(entries, list) else [])
         if isinstance(entry, dict)
     ]
+
+
+def _examples(tweets: Any) -> list[str]:
+    entries = tweets if isinstance(tweets, list) else []
+    texts = (entry.get("text") if isinstance(entry, dict) else entry for entry in entries)
+    return [text for text in texts if isinstance(text, str)]
+
+
+def _calendar(calendar: Mapping[str, Any] | None) -> Mapping[str, Any]:
+    """Put each day on one line: a hundred days, field by field, are too long to read."""
+    days = _mapping((calendar or {}).get("calendar", calendar))
+    return {str(day): _day(plan) for day, plan in days.items()}
+
+
+def _day(plan: Any) -> Any:
+    if not isinstance(plan, Mapping):
+        return plan
+    return " · ".join(str(part) for part in plan.values() if isinstance(part, str | int) and part)
 
 
 def _filled(value: Any, name: str, you: str, depth: int = 0) -> Any:

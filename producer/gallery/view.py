@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 from producer.character import Character
 from producer.duration import clock_text
@@ -39,7 +40,7 @@ def run_view(export: RunExport, people: Sequence[Character], labels: Mapping[str
         run_id=export.status.run_id,
         state=export.status.state,
         kind=export.kind,
-        created=export.created,
+        created=_minute(export.created),
         people=tuple(person_view(person, labels) for person in people),
         facts=(*_counts(export.status, labels), *_costs(export, labels)),
         failures=export.status.failures,
@@ -81,6 +82,18 @@ def _costs(export: RunExport, labels: Mapping[str, str]) -> list[Fact]:
     ]
 
 
+def _minute(created: str) -> str:
+    """Cut an ISO 8601 time to its minute, in UTC; any other text stays as it is."""
+    try:
+        moment = datetime.fromisoformat(created)
+    except ValueError:
+        return created
+    if moment.tzinfo is None:
+        return f"{moment:%Y-%m-%d %H:%M}"
+    return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
+
+
 def _models(export: RunExport) -> str:
     tweets = (tweet for persona in export.personas for tweet in persona.tweets)
-    return ", ".join(dict.fromkeys(tweet.model for tweet in tweets if tweet.model))
+    names = ", ".join(dict.fromkeys(tweet.model for tweet in tweets if tweet.model))
+    return "" if names == export.provider else names

@@ -59,7 +59,7 @@ def chinese_run() -> RunExport:
             "extensions": {
                 "castline": {
                     "core": core,
-                    "strategy": {"voice": "短句，口语化", "topics": ["面包", "夜晚"]},
+                    "strategy": {"tone": "短句，口语化", "themes": ["面包", "夜晚"]},
                 }
             },
         }
@@ -102,20 +102,28 @@ def write(export: RunExport, out: Path) -> Path:
 def _person(index: int, tweets: int) -> PersonaExport:
     name = f"{_FIRST[index % len(_FIRST)]} {_LAST[index % len(_LAST)]}"
     job, city = _JOBS[index % len(_JOBS)], _CITIES[(index * 3) % len(_CITIES)]
-    core = {"occupation": job, "city": city, "age": 24 + index % 40}
+    core = {
+        "occupation": job,
+        "city": city,
+        "age": 24 + index % 40,
+        "gender": "woman",
+        "tagline": "Keeps a list of umbrellas nobody came back for.",
+        "interests": ["tide tables", "second-hand radios", "soup"],
+        "goals": ["a second oven"],
+    }
     data = {
         "name": name,
-        "description": f"{name} is a {job} in {city} who collects other people's umbrellas, "
-        "returns most of them, and keeps a list of the ones that were never missed.\n\n"
-        "{{char}} would rather walk than wait.",
+        "description": f"{{{{char}}}} is {name}, {core['age']}, woman, {job} in {city}. "
+        "She collects other people's umbrellas, returns most of them, and keeps a list of those "
+        "that were never missed.",
         "personality": "Warm, dry, stubborn about small things and generous with large ones.",
         "scenario": "A long night, a short queue.",
         "first_mes": "You again, {{user}}? Sit down, it is still warm.",
         "tags": ["dry humour", "early riser", "collector", city],
         "character_book": {
             "entries": [
-                {"name": "The list", "keys": ["list", "umbrella"], "content": "Forty-one entries."},
-                {"name": "The shop", "keys": ["shop"], "content": "Opens at ten in the evening."},
+                {"comment": "people", "keys": ["list", "umbrella"], "content": "Forty-one names."},
+                {"comment": "places", "keys": ["shop"], "content": "Opens at ten in the evening."},
             ]
         },
         "extensions": {"castline": _castline(core)},
@@ -130,22 +138,28 @@ def _castline(core: dict[str, Any]) -> dict[str, Any]:
     return {
         "core": core,
         "strategy": {
-            "voice": "Short sentences, no hashtags, one image at a time.",
-            "topics": ["bread", "rain", "strangers"],
-            "rhythm": {"posts_a_week": 5, "best_hours": [6, 23]},
+            "themes": ["bread", "rain", "strangers"],
+            "tone": "Dry, kind, never in a hurry.",
+            "rhythm": "Five times a week, before dawn.",
+            "avoids": ["politics", "recipes"],
         },
-        "social_network": [
-            {"name": "Old Teo", "relation": "neighbour", "note": "Repairs clocks that still run."},
-            {"name": "Bea", "relation": "sister", "note": "Calls on Sundays and only on Sundays."},
+        "social_network": {
+            "close": [
+                {"name": "Old Teo", "relation": "neighbour", "story": "Repairs clocks that run."},
+                {"name": "Bea", "relation": "sister", "story": "Calls on Sundays, only then."},
+            ],
+            "online": [
+                {"name": "@lowtide", "relation": "rival", "story": "Posts the sea. Too much sea."}
+            ],
+        },
+        "authenticity": {"quirks": ["late replies", "deletes drafts"], "verified": False},
+        "visual_profile": {"hair": "short, grey at the temples", "palette": ["flour", "slate"]},
+        "example_tweets": [
+            {"text": "The oven is on. So am I.", "mood": "awake"},
+            {"text": "Rain again. The good kind.", "mood": "calm"},
         ],
-        "authenticity": {
-            "flaws": ["late replies"],
-            "habits": ["deletes drafts"],
-            "verified": False,
-        },
-        "visual_profile": {"hair": "short, grey at the temples", "clothes": "flour on everything"},
-        "example_tweets": ["The oven is on. So am I.", "Rain again. The good kind."],
-        "provenance": {"model": "sim-large", "seed": 7},
+        "provenance": {"generator": "Castline", "ai_generated": True, "models": ["sim-large"]},
+        "cost": {"made": 13, "prompt_tokens": 9120, "completion_tokens": 4312},
     }
 
 
@@ -186,7 +200,7 @@ def _persona(index: int, data: dict[str, Any], posts: tuple[TweetExport, ...]) -
         label=f"brief-{index}.txt",
         card={"spec": "chara_card_v2", "spec_version": "2.0", "data": data},
         portrait=_picture(index * 67, str(data["name"])[:12], size=(256, 256)),
-        calendar={"calendar": {"2026-11-24": {"theme": "rain"}}},
+        calendar={"calendar": {"2026-11-24": {"topic": "rain", "mood": "calm", "hook": "Again."}}},
         tweets=posts,
     )
 
@@ -213,7 +227,7 @@ def _run(
         status=status,
         kind="run",
         language=language,
-        created="2026-11-23 17:45",
+        created="2026-11-23T17:45:12+00:00",
         provider="simulated",
         personas=people,
     )

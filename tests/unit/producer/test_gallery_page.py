@@ -76,6 +76,46 @@ def test_facts_come_from_the_character_and_never_from_a_friend() -> None:
     assert "Occupation" in text
 
 
+def test_a_description_says_the_name_once() -> None:
+    card = runs.card(description="{{char}} is Mei Lin, 34, a baker. {{char}} waits.")
+    assert "Mei Lin is 34, a baker. Mei Lin waits." in page(runs.persona(card=card)).text
+
+
+def test_a_day_of_the_calendar_is_one_line() -> None:
+    calendar = {"calendar": {"2026-11-01": {"topic": "rain", "mood": "calm"}, "2026-11-02": "sun"}}
+    text = page(runs.persona(calendar=calendar)).text
+    assert "rain · calm" in text
+    assert "sun" in text
+
+
+def test_example_tweets_are_shown_as_texts() -> None:
+    examples = [{"text": "The oven is on. So am I.", "mood": "awake"}, "Rain again.", 7]
+    card = runs.card(extensions={"castline": {"example_tweets": examples}})
+    text = page(runs.persona(card=card)).text
+    assert "The oven is on." in text
+    assert "Rain again." in text
+    assert "awake" not in text
+
+
+@pytest.mark.parametrize(
+    ("created", "shown"),
+    [
+        ("2026-11-23T17:45:12+00:00", "2026-11-23 17:45 UTC"),
+        ("2026-11-23T17:45:12+02:00", "2026-11-23 15:45 UTC"),
+        ("2026-11-23T17:45:12", "2026-11-23 17:45"),
+        ("yesterday", "yesterday"),
+    ],
+)
+def test_the_time_of_creation_is_shown_to_the_minute(created: str, shown: str) -> None:
+    assert f"Created: {shown}" in page(created=created).text
+
+
+def test_models_are_named_once() -> None:
+    assert page(provider="model-a").text.count("model-a") == page(provider="p").text.count(
+        "model-a"
+    )
+
+
 @pytest.mark.parametrize("data", [{"tags": None}, {"extensions": 7}, {"character_book": []}])
 def test_a_card_with_fields_of_other_types_is_still_shown(data: dict[str, Any]) -> None:
     assert "Mei Lin" in page(runs.persona(card=runs.card(**data))).text
@@ -158,12 +198,15 @@ def test_the_policy_allows_the_pages_own_style_and_script_and_no_other() -> None
 
 
 def test_a_run_in_chinese_is_marked_and_labelled_so() -> None:
-    card = runs.card("林小雨", extensions={"castline": {"core": {"age": 31}}})
+    card = runs.card(
+        "林小雨", extensions={"castline": {"core": {"age": 31}, "strategy": {"tone": "短"}}}
+    )
     shown = page(runs.persona(card=card), language="zh")
     assert shown.all("html")[0]["lang"] == "zh-Hans"
     assert "31 岁" in shown.text
     assert "AI 生成" in shown.text
     assert "AI-generated" not in shown.text
+    assert "语气" in shown.text
 
 
 def test_both_languages_have_the_same_labels() -> None:
