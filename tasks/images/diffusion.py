@@ -30,7 +30,7 @@ log = logging.getLogger(__name__)
 
 SEEDS = 2**64
 
-# Sharing a call makes the tiny model a tenth faster on one core, and its pictures inexact.
+# Sharing a call makes the tiny model a fifth faster on one core, and its pictures inexact.
 CPU_BATCH = 1
 PROBE = ("a lamp", "a lamp on a long wooden table beside an open window")
 
