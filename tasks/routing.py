@@ -1,9 +1,9 @@
 """Every queue name, once; who consumes which, and in what order.
 
 A worker asks its queues in the order of their names (kombu's `sorted` strategy over BRPOP; its
-`priority` strategy iterates a set), hence the digits. A chain that is under way goes first, since it
-is the longest path that is left; then tweets, so that pictures keep the GPUs busy while later
-characters are still being written; new characters start when neither waits (docs/decisions/0006).
+`priority` strategy iterates a set), hence the digits. A chain that is under way goes first: it is
+the longest path that is left. Then tweets, so that pictures keep the GPUs busy while later
+characters are still being written. New characters start when neither waits (docs/decisions/0006).
 """
 
 import re
