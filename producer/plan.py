@@ -28,6 +28,15 @@ def plan_run(run_id: str, request: Request) -> RunPlan:
     return RunPlan(run_id=run_id, request=request, steps=tuple(rows))
 
 
+def window(request: Request, *, slots: int) -> int:
+    """Choose how many characters of a run are made at a time, for `slots` calls at once.
+
+    A chain keeps a little more than one call under way, so as many chains as slots use all of them
+    even before the first tweet; more would only postpone tweets and pictures.
+    """
+    return min(slots, request.max_concurrent or slots)
+
+
 def chain_rows(persona: int) -> list[StepRow]:
     """Rows of the seven stages and the assembly, each after the one before."""
     rows: list[StepRow] = []

@@ -6,6 +6,7 @@ import secrets
 import time
 from collections.abc import Iterable
 
+from producer.plan import window
 from tasks import dispatch
 from tasks.deps import Deps
 from tasks.errors import NoWorkerError
@@ -32,7 +33,8 @@ async def submit(deps: Deps, plan: RunPlan) -> None:
     before `accept` nothing is due.
     """
     await check_workers(deps, plan.request)
-    await deps.ledger.write_plan(plan)
+    slots = deps.settings.max_concurrent
+    await deps.ledger.write_plan(plan, window=window(plan.request, slots=slots))
     ready = await deps.ledger.accept(plan.run_id)
     await send_ready(deps, plan.run_id, ready, plan.request)
 

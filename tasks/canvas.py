@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from celery import chain, chord, signature
 from celery.canvas import Signature
 
-from tasks.routing import Priority, llm_queue
+from tasks.routing import Priority, llm_queue, phase_of
 from tasks.schemas.plan import STAGES, Request
 from tasks.schemas.steps import StepName, calendar_step, chain_step, collect_step, tweet_step
 
@@ -30,9 +30,7 @@ def task_of(name: StepName) -> str:
 
 def queue_for(name: StepName, priority: Priority) -> str:
     """Name a step's queue (not a picture's): starting a character waits behind the rest."""
-    if name.part == "core":
-        return llm_queue(priority, "start")
-    return llm_queue(priority, "tweets" if name.is_tweet else "chain")
+    return llm_queue(priority, phase_of(name.part))
 
 
 def step_signature(run_id: str, step: str, priority: Priority) -> Signature:

@@ -51,14 +51,13 @@ def send_picture(run_id: str, step: str, queue: str) -> None:
 
 
 async def send_placed(ledger: Ledger, run_id: str, step: str, *, queue: str = "") -> str:
-    """Assign a picture to a GPU queue and ring that GPU's bell; returns the queue.
+    """Assign a picture to a GPU queue and ring that GPU's bell if it is silent; returns the queue.
 
-    A GPU worker that is rung draws everything that is assigned to it, so only the first picture of
-    an empty queue needs a message. "" while no GPU worker is live: the picture stays due and upkeep
-    asks again. `queue` wishes for one GPU.
+    A GPU worker that is rung draws everything that is assigned to it. "" while no GPU worker is
+    live: the picture stays due and upkeep asks again. `queue` wishes for one GPU.
     """
-    placed, others = await ledger.place(run_id, step, queue=queue)
-    if placed and not others:
+    placed, ring = await ledger.place(run_id, step, queue=queue)
+    if ring:
         await asyncio.to_thread(send_picture, run_id, step, placed)
     return placed
 

@@ -3,6 +3,7 @@
 The caller brings the work; this module owns what the ledger hears of it and who tries again.
 """
 
+import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from typing import Any, Literal
@@ -10,7 +11,14 @@ from typing import Any, Literal
 import anyio
 
 from tasks.deps import Deps
-from tasks.errors import CastlineError, PermanentError, StaleLeaseError, TransientError
+from tasks.dispatch import send_steps
+from tasks.errors import (
+    CastlineError,
+    PermanentError,
+    ServiceAwayError,
+    StaleLeaseError,
+    TransientError,
+)
 from tasks.llm.scope import CallTally
 from tasks.schemas.ledger import Claim, StoredDocument
 
@@ -45,7 +53,7 @@ async def fulfil(deps: Deps, claim: Claim, *, made_from: str, work: Work) -> Out
     try:
         document = await within_lease(deps, claim, work, tally)
         stored = StoredDocument(made_from=made_from, document=document, usage=tally.usage)
-        await deps.ledger.store(claim, stored)
+        await send_released(deps, claim, await deps.ledger.store(claim, stored))
         return "done"
     except StaleLeaseError:
         return "elsewhere"
@@ -73,10 +81,22 @@ async def give_up(deps: Deps, claim: Claim, error: CastlineError, tally: CallTal
     """Record a failure for good."""
     log.warning("%s %s failed: %s", claim.run_id, claim.step, error)
     try:
-        await deps.ledger.fail(claim, said(error), tally.usage)
+        released = await deps.ledger.fail(claim, said(error), tally.usage)
+        await send_released(deps, claim, released)
     except StaleLeaseError:
         return "elsewhere"
     return "failed"
+
+
+async def send_released(deps: Deps, claim: Claim, steps: list[str]) -> None:
+    """Send the steps that a settled one released; what cannot be sent now is upkeep's."""
+    if not steps:
+        return
+    request = await deps.request(claim.run_id)
+    try:
+        await asyncio.to_thread(send_steps, claim.run_id, steps, request)
+    except ServiceAwayError as error:
+        log.warning("%s of %s are left to upkeep: %s", steps, claim.run_id, error)
 
 
 async def try_later(deps: Deps, claim: Claim, error: CastlineError, tally: CallTally) -> Outcome:

@@ -17,7 +17,7 @@ from tasks.runtime import runtime
 from tasks.schemas.calls import CallUsage
 from tasks.schemas.plan import STAGES as STAGE_NAMES
 from tasks.schemas.plan import Request
-from tasks.schemas.steps import StepName, portrait_step
+from tasks.schemas.steps import StepName, chain_step, portrait_step
 from tasks.stages.assemble import VERSION as ASSEMBLE_VERSION
 from tasks.stages.assemble import assemble
 from tasks.stages.calendar import parse_calendar
@@ -92,8 +92,7 @@ async def write_stage(deps: Deps, run_id: str, step: str, queue: str) -> Outcome
         if stage.name == "core":
             written = await write_core(deps, request, run_id, stage, inputs, hashed, tally)
         else:
-            key = f"{run_id}|{step}|{hashed}"
-            ask = asker(deps, request, run_id=run_id, key=key, tally=tally)
+            ask = asker(deps, request, run_id=run_id, step=step, made_from=hashed, tally=tally)
             written = await stage.write(inputs, ask)
         return written.model_dump(mode="json")
 
@@ -106,7 +105,7 @@ async def write_core(
     run_id: str,
     stage: Stage,
     inputs: StageInputs,
-    hashed: str,
+    made_from: str,
     tally: CallTally,
 ) -> BaseModel:
     """Write the core under a name that no other character of the run has.
@@ -117,8 +116,8 @@ async def write_core(
     for attempt in range(NAME_TRIES):
         held = await deps.ledger.taken_names(run_id)
         taken = tuple(sorted(n for p, n in held.items() if p != inputs.persona_index))
-        key = f"{run_id}|p{inputs.persona_index}.core|{hashed}|{attempt}"
-        ask = asker(deps, request, run_id=run_id, key=key, tally=tally)
+        step, hashed = chain_step(inputs.persona_index, "core"), f"{made_from}|{attempt}"
+        ask = asker(deps, request, run_id=run_id, step=step, made_from=hashed, tally=tally)
         written = await stage.write(inputs.with_taken(taken), ask)
         name = str(written.model_dump()["name"])
         if await deps.ledger.take_name(run_id, name, inputs.persona_index):
@@ -170,8 +169,7 @@ async def write_calendar(deps: Deps, run_id: str, step: str, queue: str) -> Outc
         if given:
             plan = parse_calendar(given, label="calendar", days=request.tweets)
             return plan.model_dump(mode="json")
-        key = f"{run_id}|{step}|{hashed}"
-        ask = asker(deps, request, run_id=run_id, key=key, tally=tally)
+        ask = asker(deps, request, run_id=run_id, step=step, made_from=hashed, tally=tally)
         inputs = StageInputs(
             source=request.sources[persona],
             language=request.language,

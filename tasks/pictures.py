@@ -29,6 +29,7 @@ from tasks.runtime import Gpu, runtime
 from tasks.schemas.ledger import Claim
 from tasks.schemas.pictures import PictureRequest, RenderedPicture
 from tasks.store import keys
+from tasks.store.ledger import BELL_MS
 
 log = logging.getLogger(__name__)
 
@@ -60,28 +61,43 @@ def render_picture(self: Task, run_id: str, step: str) -> None:
 async def drain(deps: Deps, gpu: Gpu, run_id: str, step: str, queue: str) -> bool:
     """Draw until nothing is assigned to this queue; True when the GPU is lost.
 
-    Stops early, ringing its own bell, when it has drawn for long: Celery's time limits watch it.
+    It stops early, ringing its own bell, when it has drawn for long: Celery's time limits watch it.
     """
-    began = time.monotonic()
+    until = time.monotonic() + LONGEST_S
     first = await claim_picture(deps, run_id, step, queue)
     batch = await fill_batch(deps, queue, [first] if first else [])
-    storing: asyncio.Future[Any] = asyncio.ensure_future(asyncio.sleep(0))
+    while True:
+        lost = await draw_batches(deps, gpu, queue, batch, until)
+        await deps.redis.delete(keys.gpu_bell(queue))  # from here on, placing rings again
+        if lost or time.monotonic() >= until:
+            break
+        batch = await fill_batch(deps, queue, [])  # what was placed before the bell fell silent
+        if not batch:
+            return False
+    if await deps.redis.zcard(keys.gpu_steps(queue)):
+        await asyncio.to_thread(send_picture, run_id, step, queue)
+    return lost
+
+
+async def draw_batches(
+    deps: Deps, gpu: Gpu, queue: str, batch: list[Waiting], until: float
+) -> bool:
+    """Draw this batch and those after it, claiming the next and storing the last meanwhile.
+
+    Returns whether the GPU is lost.
+    """
+    storing = asyncio.ensure_future(asyncio.sleep(0))
     lost = False
     while batch and not lost:
+        await deps.redis.set(keys.gpu_bell(queue), "1", px=BELL_MS)
         drawing = asyncio.ensure_future(draw(gpu, batch))
-        coming = await fill_batch(deps, queue, []) if time.monotonic() < began + LONGEST_S else []
+        coming = await fill_batch(deps, queue, []) if time.monotonic() < until else []
         await asyncio.wait([drawing])
         await storing
         storing = asyncio.ensure_future(settle_batch(deps, batch, drawing))
         lost = isinstance(drawing.exception(), GpuLostError | PictureMemoryError)
-        if not coming:
-            await storing
-            still = time.monotonic() < began + LONGEST_S
-            coming = await fill_batch(deps, queue, []) if still and not lost else []
         batch = coming
     await storing
-    if time.monotonic() >= began + LONGEST_S and await deps.redis.zcard(keys.gpu_steps(queue)):
-        await asyncio.to_thread(send_picture, run_id, step, queue)
     return lost
 
 

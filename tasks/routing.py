@@ -32,3 +32,15 @@ def gpu_queue(node: str, index: int) -> str:
 def node_label(node: str) -> str:
     """Reduce a host name to letters, digits and dashes, so that it fits into a queue name."""
     return re.sub(r"[^A-Za-z0-9-]+", "-", node).strip("-") or "node"
+
+
+def phase_of(part: str) -> Phase:
+    """Name the phase of a step by its part of the step id (`core`, `t07`, `calendar`)."""
+    if part == "core":
+        return "start"
+    return "tweets" if part[:1] == "t" and part[1:].isdigit() else "chain"
+
+
+def rank_of(part: str, priority: Priority) -> int:
+    """Rank a step as its queue ranks: 0 goes first."""
+    return PRIORITIES.index(priority) * len(PHASES) + PHASES.index(phase_of(part))

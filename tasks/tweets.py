@@ -75,8 +75,7 @@ async def write_tweet(deps: Deps, request: Request, run_id: str, step: str, queu
             date=date,
             day=days[date],
         )
-        key = f"{run_id}|{step}|{hashed}"
-        ask = asker(deps, request, run_id=run_id, key=key, tally=tally)
+        ask = asker(deps, request, run_id=run_id, step=step, made_from=hashed, tally=tally)
         return (await stage.write(inputs, ask)).model_dump(mode="json")
 
     return await perform(deps, run_id, step, made_from=hashed, queue=queue, work=work)

@@ -12,10 +12,11 @@ from tasks.errors import ConfigurationError, ServiceAwayError
 from tasks.images.intake import data_url, read_picture
 from tasks.llm.scope import CallScope, CallTally
 from tasks.llm.structured import ask_structured
+from tasks.routing import rank_of
 from tasks.schemas.calls import Ask, Reply, StructuredCall
 from tasks.schemas.ledger import StoredDocument
 from tasks.schemas.plan import Request, Source
-from tasks.schemas.steps import chain_step
+from tasks.schemas.steps import StepName, chain_step
 from tasks.stages.registry import document_of
 
 Documents = Mapping[str, StoredDocument]
@@ -32,9 +33,17 @@ def model_of(deps: Deps) -> str:
     return deps.provider.model if deps.provider else ""
 
 
-def asker(deps: Deps, request: Request, *, run_id: str, key: str, tally: CallTally) -> Ask:
-    """Build the function by which a stage asks the model; `key` seeds its idempotency keys."""
-    scope = CallScope(key=key, run_id=run_id, run_slots=request.max_concurrent or 0, tally=tally)
+def asker(
+    deps: Deps, request: Request, *, run_id: str, step: str, made_from: str, tally: CallTally
+) -> Ask:
+    """Build the function by which a step's stage asks the model."""
+    scope = CallScope(
+        key=f"{run_id}|{step}|{made_from}",
+        run_id=run_id,
+        run_slots=request.max_concurrent or 0,
+        rank=rank_of(StepName.parse(step).part, request.priority),
+        tally=tally,
+    )
 
     async def ask(call: StructuredCall[Reply]) -> Reply:
         if deps.client is None:

@@ -1,8 +1,8 @@
 """The gate: one Redis decides for the whole cluster which model call may leave now.
 
 Rates, slots and blocks live in Lua (`lua/`); this face adds waiting. Callers of one process queue
-first come, first served per run, and only the head of each queue asks Redis, so waiting costs one
-question at a time and the runs take turns. If Redis is away, nothing is granted.
+at a turnstile (by rank, then fairly across runs) and only its head asks Redis, so waiting costs
+one question at a time. If Redis is away, nothing is granted.
 """
 
 import asyncio
@@ -17,6 +17,7 @@ from typing import Any
 from redis.exceptions import RedisError
 
 from tasks.errors import ConfigurationError, ServiceAwayError
+from tasks.gate.turnstile import Turnstile
 from tasks.schemas.limits import Granted, Limits, Wait
 
 LONGEST_SLEEP_S = 5.0
@@ -35,7 +36,7 @@ class Gate:
         self._redis = redis
         self._limits = dict(limits)
         self._lease_s = lease_s
-        self._turns: dict[tuple[str, str], asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._turnstiles: dict[tuple[str, str], Turnstile] = defaultdict(Turnstile)
         self._freed: dict[str, asyncio.Event] = defaultdict(asyncio.Event)
         self._held: dict[str, Granted] = {}
         self._keeper: asyncio.Task[None] | None = None
@@ -53,13 +54,22 @@ class Gate:
             ) from None
 
     async def acquire(
-        self, provider: str, *, tokens: int = 0, run_id: str = "", run_slots: int = 0
+        self,
+        provider: str,
+        *,
+        tokens: int = 0,
+        run_id: str = "",
+        run_slots: int = 0,
+        rank: int = 0,
     ) -> Granted:
         """Wait for a grant; `tokens` is the estimate that is reserved, `run_slots` the run's cap.
 
-        Cancelling the wait leaves nothing behind. Raises ServiceAwayError when Redis is away.
+        Lower ranks go first within this process. Runs with a cap of their own queue apart, so that
+        a full one holds nobody up. Cancelling the wait leaves nothing behind. Raises
+        ServiceAwayError when Redis is away.
         """
-        async with self._turns[provider, run_id]:
+        turnstile = self._turnstiles[provider, run_id if run_slots else ""]
+        async with turnstile.turn(rank=rank, run_id=run_id):
             while True:
                 freed = self._freed[provider]
                 freed.clear()

@@ -69,6 +69,7 @@ class LLMClient:
             tokens=estimate,
             run_id=scope.run_id,
             run_slots=scope.run_slots,
+            rank=scope.rank,
         )
         used: int | None = None
         try:

@@ -28,9 +28,13 @@ class CallTally:
 
 @dataclass(frozen=True, kw_only=True)
 class CallScope:
-    """Where a call belongs: `key` seeds its idempotency keys, `run_slots` caps its run (0 = no)."""
+    """Where a call belongs: `key` seeds its idempotency keys, `run_slots` caps its run (0 = no).
+
+    Of the calls that wait in one process, those of lower `rank` go first.
+    """
 
     key: str
     run_id: str = ""
     run_slots: int = 0
+    rank: int = 0
     tally: CallTally = field(default_factory=CallTally)

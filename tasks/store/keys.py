@@ -14,6 +14,7 @@ CONSUMED = f"{PREFIX}:consumed"
 SERVICES = f"{PREFIX}:services"
 GPUS = f"{PREFIX}:gpus"
 GPU_STEPS = f"{PREFIX}:gpu-steps"
+GPU_BELL = f"{PREFIX}:gpu-bell"
 LEADER = f"{PREFIX}:upkeep-leader"
 
 
@@ -23,7 +24,8 @@ class RunKeys:
 
     `run` is a hash of the run's own fields; `rows` the static plan by step; `after` the dependents
     by step; `state`, `needs`, `lease`, `fence`, `tries`, `sent`, `queue` the moving parts by step;
-    `docs` and `errors` the outcomes by step; `names` the characters' names; `events` the stream.
+    `docs` and `errors` the outcomes by step; `names` the characters' names; `events` the
+    stream; `held` the list of steps that wait until another character is done.
     """
 
     run_id: str
@@ -65,6 +67,7 @@ PARTS = (
     "errors",
     "names",
     "events",
+    "held",
 )
 
 
@@ -73,6 +76,6 @@ def gpu_steps(queue: str) -> str:
     return f"{GPU_STEPS}:{queue}"
 
 
-def service(name: str) -> str:
-    """Key of one service's heartbeat."""
-    return f"{PREFIX}:service:{name}"
+def gpu_bell(queue: str) -> str:
+    """Key that is there while a GPU's bell is rung or its worker draws."""
+    return f"{GPU_BELL}:{queue}"

@@ -16,10 +16,11 @@ from tasks.schemas.plan import RunPlan, StepState
 from tasks.store import keys
 from tasks.store.connection import TextRedis
 from tasks.store.reader import unknown_run
-from tasks.store.rows import counters, dependents, initial, open_needs, reopened_needs
+from tasks.store.rows import counters, dependents, held_back, initial, open_needs, reopened_needs
 from tasks.store.scripts import Scripts
 
 ROWS_PER_PIPELINE = 2000
+BELL_MS = 60_000
 
 
 class Ledger:
@@ -54,10 +55,11 @@ class Ledger:
 
     # --- submission -----------------------------------------------------------------------
 
-    async def write_plan(self, plan: RunPlan) -> None:
+    async def write_plan(self, plan: RunPlan, *, window: int = 0) -> None:
         """Write every row of a run in state `submitting`; nothing is due before `accept`.
 
-        Writing the same plan again is harmless.
+        At most `window` characters (0 = all) are made at a time: the others are held and released
+        one by one as characters are assembled. Writing the same plan again is harmless.
         """
         k = keys.RunKeys(plan.run_id)
         now = await self.now_ms()
@@ -83,6 +85,9 @@ class Ledger:
                 with_after = {row.id: after[row.id] for row in chunk if row.id in after}
                 if with_after:
                     pipe.hset(k.after, mapping=with_after)
+            pipe.delete(k.held)
+            if held := held_back(plan.steps, window):
+                pipe.rpush(k.held, *held)
             for step, document in plan.documents.items():
                 stored = StoredDocument(made_from="given", document=document)
                 pipe.hset(k.docs, step, stored.to_text())
@@ -98,7 +103,12 @@ class Ledger:
         k = keys.RunKeys(run_id)
         states = await self.redis.hgetall(k.state)
         needs = await self.redis.hgetall(k.needs)
-        ready = [s for s, state in states.items() if state == "waiting" and int(needs[s]) <= 0]
+        held = set(await self.redis.lrange(k.held, 0, -1))
+        ready = [
+            step
+            for step, state in states.items()
+            if state == "waiting" and int(needs[step]) <= 0 and step not in held
+        ]
         now = await self.now_ms()
         async with self.redis.pipeline(transaction=True) as pipe:
             pipe.hset(k.run, "state", "running")
@@ -147,19 +157,21 @@ class Ledger:
         lost = await self._scripts.call("renew", run_id, [int(self.lease_s * 1000), *pairs])
         return set(lost)
 
-    async def store(self, claim: Claim, stored: StoredDocument) -> None:
+    async def store(self, claim: Claim, stored: StoredDocument) -> list[str]:
         """Store the document of a claimed step and make what waits for it due.
 
+        Returns held steps that are released by it; their messages are the caller's to send.
         Raises StaleLeaseError when somebody else owns the step by now; the cost is counted anyway.
         """
-        await self._settle(claim, "done", stored.to_text(), "", stored.usage)
+        return await self._settle(claim, "done", stored.to_text(), "", stored.usage)
 
-    async def fail(self, claim: Claim, error: str, usage: CallUsage | None = None) -> None:
+    async def fail(self, claim: Claim, error: str, usage: CallUsage | None = None) -> list[str]:
         """Record that a claimed step failed for good, and what fails with it.
 
-        Raises StaleLeaseError when somebody else owns the step by now.
+        Returns held steps that are released by it. Raises StaleLeaseError when somebody else owns
+        the step by now.
         """
-        await self._settle(claim, "failed", error, error, usage or CallUsage())
+        return await self._settle(claim, "failed", error, error, usage or CallUsage())
 
     async def postpone(
         self, claim: Claim, *, delay_s: float, error: str = "", free: bool = False
@@ -185,15 +197,16 @@ class Ledger:
 
     async def _settle(
         self, claim: Claim, state: StepState, payload: str, note: str, usage: CallUsage
-    ) -> None:
+    ) -> list[str]:
         pairs = [part for name, amount in counters(usage).items() for part in (name, amount)]
-        kept = await self._scripts.call(
+        kept, *released = await self._scripts.call(
             "settle",
             claim.run_id,
             [claim.step, claim.fence, state, payload, note, self._grace_ms, *pairs],
         )
         if not kept:
             raise StaleLeaseError(f"lease of {claim.run_id} {claim.step} was lost")
+        return list(released)
 
     async def take_name(self, run_id: str, name: str, persona: int) -> bool:
         """Reserve a character's name within its run; False when another character has it."""
@@ -231,15 +244,19 @@ class Ledger:
         pairs = [part for pair in reopened_needs(snapshot).items() for part in pair]
         return list(await self._scripts.call("reopen", snapshot.run_id, pairs))
 
-    async def place(self, run_id: str, step: str, *, queue: str = "") -> tuple[str, int]:
+    async def place(self, run_id: str, step: str, *, queue: str = "") -> tuple[str, bool]:
         """Assign a picture to a live GPU queue (`queue`, or the least loaded).
 
-        Returns the queue ("" when no GPU worker is live) and how many others are assigned to it.
+        Returns the queue and whether its bell must be rung: a worker that is rung draws all that is
+        assigned to it. The queue is "" when no GPU worker is live or somebody draws it already.
         """
-        placed, others = await self._scripts.call(
-            "place", run_id, [step, queue, self._grace_ms], extra_keys=[keys.GPUS]
+        placed, ring = await self._scripts.call(
+            "place",
+            run_id,
+            [step, queue, self._grace_ms, f"{keys.GPU_BELL}:", BELL_MS],
+            extra_keys=[keys.GPUS],
         )
-        return str(placed), int(others)
+        return str(placed), bool(ring)
 
     async def overdue(self, run_id: str, step: str, lengths: Mapping[str, int]) -> str:
         """Ask of one due step whether to send its message again: `send`, `wait` or `gone`.

@@ -45,6 +45,12 @@ def dependents(rows: Sequence[StepRow]) -> dict[str, str]:
     return {step: json.dumps(names) for step, names in after.items()}
 
 
+def held_back(rows: Sequence[StepRow], window: int) -> list[str]:
+    """List the first steps of all characters beyond the first `window` (0 = none), in order."""
+    first = [row.id for row in rows if row.kind == "stage" and not row.needs]
+    return first[window:] if window else []
+
+
 def initial(row: StepRow, plan: RunPlan) -> StepState:
     """State of a row before anything happened."""
     return "done" if row.id in plan.documents else "waiting"

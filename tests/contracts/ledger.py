@@ -223,6 +223,25 @@ class LedgerContract:
             await do(ledger, step)
         assert (await reader.snapshot(RUN)).state == "finished"
 
+    async def test_held_characters_are_released_one_by_one_as_others_are_assembled_or_fail(
+        self, redis: Any
+    ) -> None:
+        ledger = ledger_on(redis)
+        rows = tuple(
+            StepRow(id=f"p{i}.{part}", kind="stage", item=f"p{i}", persona=i, needs=needs)
+            for i in range(3)
+            for part, needs in (("core", ()), ("assemble", (f"p{i}.core",)))
+        )
+        three = RunPlan(run_id=RUN, request=plan().request, steps=rows)
+        await ledger.write_plan(three, window=1)
+        assert await ledger.accept(RUN) == ["p0.core"]
+        await do(ledger, "p0.core")
+        released = await ledger.store(await ledger.claim(RUN, "p0.assemble"), document())
+        assert released == ["p1.core"]
+        released = await ledger.fail(await ledger.claim(RUN, "p1.core"), "no")
+        assert released == ["p2.core"]
+        assert f"{RUN} p2.core" in await redis.zrange(keys.DUE, 0, -1)
+
     async def test_a_message_under_way_is_left_alone_and_a_lost_one_is_sent_again(
         self, redis: Any
     ) -> None:
@@ -247,14 +266,15 @@ class LedgerContract:
         self, redis: Any
     ) -> None:
         ledger = await begun(redis)
-        assert await ledger.place(RUN, "p0.i01") == ("", 0)
+        assert await ledger.place(RUN, "p0.i01") == ("", False)
         now = await ledger.now_ms()
         await redis.zadd(
             keys.GPUS, {"gpu.a.0": now + 9000, "gpu.a.1": now + 9000, "gpu.dead.0": now - 1}
         )
         await redis.zadd(keys.gpu_steps("gpu.a.0"), {"r0 p0.i09": 1})
-        assert await ledger.place(RUN, "p0.i01") == ("gpu.a.1", 0)
-        assert await ledger.place(RUN, "p0.i01", queue="gpu.a.0") == ("gpu.a.0", 1)
+        assert await ledger.place(RUN, "p0.i01") == ("gpu.a.1", True)
+        assert await ledger.place(RUN, "p0.i01", queue="gpu.a.0") == ("gpu.a.0", True)
+        assert await ledger.place(RUN, "p0.i01") == ("gpu.a.0", False)
         assert await redis.zcard(keys.gpu_steps("gpu.a.1")) == 0
 
     async def test_two_characters_of_a_run_never_share_a_name(self, redis: Any) -> None:

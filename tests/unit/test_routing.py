@@ -3,7 +3,7 @@
 from tasks.routing import LLM_QUEUES, gpu_queue
 
 
-def test_sorting_by_name_puts_interactive_before_batch_and_continuing_before_starting() -> None:
+def test_sorting_by_name_puts_interactive_before_batch_and_chains_before_tweets() -> None:
     assert sorted(LLM_QUEUES) == [
         "llm.1-interactive.1-chain",
         "llm.1-interactive.2-tweets",

@@ -1,9 +1,13 @@
 -- Assigns a picture to the live GPU queue with the smallest backlog; keeps a live assignment.
--- KEYS[17]: the live GPU queues by the time their lease ends. ARGV[4]: step, ARGV[5]: the one queue
--- it must go to ("" = any), ARGV[6]: grace ms. Returns the queue, or '' when no GPU worker is live,
--- and how many other pictures were assigned to it: when there are any, its bell has been rung.
+-- KEYS after the due set and the watermarks: the live GPU queues by the time their lease ends.
+-- ARGV[4]: step, ARGV[5]: the one queue it must go to ("" = any), ARGV[6]: grace ms, ARGV[7]: prefix
+-- of the bells, ARGV[8]: how long a bell counts as rung, ms.
+-- Returns the queue ('' when no GPU worker is live, or when somebody draws the picture now) and
+-- whether its bell must be rung.
 local GPUS = KEYS[#names + 3]
 local step, wanted, grace_ms = ARGV[4], ARGV[5], tonumber(ARGV[6])
+local lease = lease_of(step)
+if lease and lease.till > now then return {'', 0} end
 local live = redis.call('ZRANGEBYSCORE', GPUS, now, '+inf')
 local best, backlog
 local current = redis.call('HGET', R.queue, step)
@@ -19,4 +23,5 @@ leave_gpu(step)
 redis.call('ZADD', gpu_prefix .. best, now, member(step))
 redis.call('HSET', R.queue, step, best)
 make_due(step, now + grace_ms)
-return {best, redis.call('ZCARD', gpu_prefix .. best) - 1}
+local rung = redis.call('SET', ARGV[7] .. best, '1', 'NX', 'PX', ARGV[8])
+return {best, rung and 1 or 0}

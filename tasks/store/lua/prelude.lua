@@ -2,7 +2,7 @@
 -- KEYS: the run's keys in the order of tasks/store/keys.py, then the due set and the watermarks.
 -- ARGV[1]: run id, ARGV[2]: retention in seconds, ARGV[3]: prefix of the GPU queues' step sets.
 local names = {'run', 'rows', 'after', 'state', 'needs', 'lease', 'fence', 'tries', 'sent', 'queue',
-  'docs', 'errors', 'names', 'events'}
+  'docs', 'errors', 'names', 'events', 'held'}
 local R = {}
 for i, name in ipairs(names) do R[name] = KEYS[i] end
 local DUE, CONSUMED = KEYS[#names + 1], KEYS[#names + 2]
@@ -52,6 +52,20 @@ local function finish_when_all_settled()
   emit('', 'finished')
 end
 
+-- The steps that this script released from the held list: their messages are the caller's to send.
+local released = {}
+
+local function release_next(grace_ms)
+  local step = redis.call('LPOP', R.held)
+  while step and redis.call('HGET', R.state, step) ~= 'waiting' do
+    step = redis.call('LPOP', R.held)
+  end
+  if step then
+    make_due(step, now + grace_ms)
+    table.insert(released, step)
+  end
+end
+
 -- Settles a step and, in order, everything that can no longer happen because of it.
 local function settle(first, outcome, note, grace_ms)
   local work = {{first, outcome, note}}
@@ -67,6 +81,7 @@ local function settle(first, outcome, note, grace_ms)
       redis.call('ZREM', DUE, member(step))
       leave_gpu(step)
       emit(step, state, why)
+      if string.sub(step, -9) == '.assemble' then release_next(grace_ms) end
       for _, entry in ipairs(cjson.decode(redis.call('HGET', R.after, step) or '[]')) do
         local soft = string.sub(entry, 1, 1) == '?'
         local dependent = soft and string.sub(entry, 2) or entry
