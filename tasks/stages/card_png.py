@@ -32,12 +32,12 @@ def embed_card(png: bytes, card: Mapping[str, Any]) -> bytes:
     return png_of(chunks)
 
 
-def embedded_card(png: bytes, *, label: str = "the picture") -> Any:
+def embedded_card(png: bytes, *, label: str = "this file") -> Any:
     """Read a PNG's card as JSON, V3 before V2; None when it carries none.
 
     Raises BadInputError when the bytes are no PNG or the chunk is broken.
     """
-    texts = texts_of(chunks_of(png))
+    texts = texts_of(chunks_of(png, label=label))
     raw = texts.get(V3) or texts.get(V2)
     if raw is None:
         return None
@@ -52,4 +52,6 @@ def embedded_card(png: bytes, *, label: str = "the picture") -> Any:
 
 
 def _encoded(card: Mapping[str, Any]) -> str:
-    return base64.b64encode(json.dumps(card, ensure_ascii=False).encode()).decode()
+    text = json.dumps(card, ensure_ascii=False)
+    # Half characters (lone surrogates) stay valid JSON when they are escaped.
+    return base64.b64encode(text.encode("utf-8", "backslashreplace")).decode()

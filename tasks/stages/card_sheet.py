@@ -45,8 +45,9 @@ def card_sheet(card: Card) -> str:
 def people(network: Mapping[str, Any]) -> list[str]:
     """Name the people around the character."""
     known = [*parts_of(network, "close"), *parts_of(network, "online")]
-    named = [(text_of(one, "name"), text_of(one, "relation")) for one in known]
-    return [f"{name} ({relation})" for name, relation in named if name][:MOST_PEOPLE]
+    pairs = [(text_of(one, "name"), text_of(one, "relation")) for one in known]
+    shown = [f"{name} ({relation})" if relation else name for name, relation in pairs if name]
+    return shown[:MOST_PEOPLE]
 
 
 def voice(card: Card) -> str:

@@ -28,14 +28,14 @@ class Chunk(NamedTuple):
         return self.body.partition(b"\0")[0].decode("latin-1").lower()
 
 
-def chunks_of(png: bytes) -> list[Chunk]:
+def chunks_of(png: bytes, *, label: str = "this file") -> list[Chunk]:
     """Take a PNG apart, up to and with IEND; what follows is dropped.
 
     Raises BadInputError when the bytes are no PNG, are cut off, or fail a checksum.
     """
     if not png.startswith(MAGIC):
-        raise BadInputError("these bytes are no PNG", hint=_HINT)
-    return list(_walk(png))
+        raise BadInputError(f"{label} is no PNG", hint=_HINT)
+    return list(_walk(png, label))
 
 
 def png_of(chunks: Iterable[Chunk]) -> bytes:
@@ -57,16 +57,16 @@ def texts_of(chunks: Iterable[Chunk]) -> dict[str, bytes]:
     return texts
 
 
-def _walk(png: bytes) -> Iterator[Chunk]:
+def _walk(png: bytes, label: str) -> Iterator[Chunk]:
     at, kind = len(MAGIC), b""
     while kind != b"IEND":
         length = int.from_bytes(png[at : at + 4], "big")
         end = at + _FRAME_BYTES + length
         if end > len(png):
-            raise BadInputError("this PNG is cut off", hint=_HINT)
+            raise BadInputError(f"the PNG in {label} is cut off", hint=_HINT)
         kind, body = png[at + 4 : at + 8], png[at + 8 : end - 4]
         if zlib.crc32(kind + body) != int.from_bytes(png[end - 4 : end], "big"):
-            raise BadInputError("this PNG is damaged", hint=_HINT)
+            raise BadInputError(f"the PNG in {label} is damaged", hint=_HINT)
         yield Chunk(kind, body)
         at = end
 

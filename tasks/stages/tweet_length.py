@@ -27,7 +27,7 @@ _ONE = (
     r"(?:[\U0001f1e6-\U0001f1ff]{1,2}"  # a flag
     r"|[0-9#*]\ufe0f?\u20e3"  # a keycap
     r"|[\u00a9\u00ae]\ufe0f"  # signs that are text unless told otherwise
-    rf"|[{_SYMBOLS}](?!\ufe0e)\ufe0f?[\U0001f3fb-\U0001f3ff]?[\U000e0020-\U000e007f]*)"
+    rf"|[{_SYMBOLS}]\ufe0f?[\U0001f3fb-\U0001f3ff]?[\U000e0020-\U000e007f]*)"
 )
 EMOJI = re.compile(f"{_ONE}(?:\u200d{_ONE})*")
 _ENDS = re.compile(r"[.!?…。！？]+[\"'”’」』)）]*(?=\s|$)|[。！？][”’」』）]*")
