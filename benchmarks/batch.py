@@ -19,6 +19,8 @@ import urllib.request
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 ROOT = Path(__file__).resolve().parent.parent
 PYTHON = [sys.executable, "-m", "producer"]
 
@@ -83,6 +85,18 @@ def stats(address: str) -> dict[str, Any]:
         return dict(json.load(answer))
 
 
+def cpu_by_service(environment: dict[str, str]) -> dict[str, float]:
+    """Add up the CPU seconds of each kind of service, with its children."""
+    spent: dict[str, float] = {}
+    for service in castline(environment, "status")["services"]:
+        process = psutil.Process(service["pid"])
+        family = [process, *process.children(recursive=True)]
+        kind = service["name"].split("-")[0].split("@")[0]
+        used = sum(sum(member.cpu_times()[:2]) for member in family)
+        spent[kind] = spent.get(kind, 0.0) + used
+    return spent
+
+
 def bound(
     given: argparse.Namespace, calls: list[dict[str, Any]], chain_calls: int
 ) -> dict[str, float]:
@@ -131,12 +145,14 @@ def main() -> int:
         )
         wall = time.monotonic() - began
         seen = stats(address)
+        spent = cpu_by_service(environment)
     finally:
         castline(environment, "down")
         provider.terminate()
         provider.wait()
     calls = [json.loads(line) for line in (folder / "calls.jsonl").read_text().splitlines()]
     report(given, status, seen, calls, wall)
+    print("CPU seconds: " + ", ".join(f"{name} {spent[name]:.1f}" for name in sorted(spent)))
     if given.keep is None:
         shutil.rmtree(folder)
     return 0 if status["state"] == "done" else 1

@@ -20,7 +20,8 @@ from producer.export import export_run
 from producer.gathering import gather
 from producer.progress import RunProgress
 from producer.standing import standing
-from producer.watch import WatchView, final_summary
+from producer.summary import final_summary
+from producer.watch import WatchView
 from tasks.deps import Deps
 from tasks.images.monogram import monogram_png
 from tasks.schemas.ledger import RunSnapshot
@@ -89,35 +90,37 @@ async def watch_until_end(
 ) -> RunSnapshot:
     """Feed a run's events to the view until it is finished or we are interrupted."""
     snapshot = await deps.reader.snapshot(run_id)
-    progress = RunProgress(
-        steps=list(snapshot.rows.values()), states=snapshot.states, names=snapshot.names
-    )
+    names = dict(snapshot.names)
+    progress = RunProgress(steps=list(snapshot.rows.values()), states=snapshot.states, names=names)
     view = WatchView(progress_console, progress, title=run_id)
     with contextlib.nullcontext() if quiet else view:
         while snapshot.state != "finished" and not interruption.stop.is_set():
-            await feed(deps, run_id, snapshot.last_event, view, interruption)
+            await feed(deps, snapshot, view, names, interruption)
             snapshot = await deps.reader.snapshot(run_id)
     return snapshot
 
 
 async def feed(
-    deps: Deps, run_id: str, after: str, view: WatchView, interruption: Interruption
+    deps: Deps,
+    snapshot: RunSnapshot,
+    view: WatchView,
+    names: dict[int, str],
+    interruption: Interruption,
 ) -> None:
     """Show events until the run ends, a stop is asked for, or the stream falls silent for long."""
-    stopped = asyncio.create_task(interruption.stop.wait())
-    quiet_turns = 0
-    try:
-        async for event in deps.reader.events(run_id, after, block_s=0.5):
-            if event is None:
-                quiet_turns += 1
-            else:
-                quiet_turns = 0
-                view.update(event)
-            ended = event is not None and event.step == "" and event.state == "finished"
-            if ended or stopped.done() or quiet_turns > QUIET_TURNS:
-                return
-    finally:
-        stopped.cancel()
+    run_id, quiet_turns = snapshot.run_id, 0
+    async for event in deps.reader.events(run_id, snapshot.last_event, block_s=0.5):
+        if event is None:
+            quiet_turns += 1
+            view.tick()
+        else:
+            quiet_turns = 0
+            if event.step.endswith(".core") and event.state == "done":
+                names.update(await deps.ledger.taken_names(run_id))
+            view.update(event)
+        ended = event is not None and event.step == "" and event.state == "finished"
+        if ended or interruption.stop.is_set() or quiet_turns > QUIET_TURNS:
+            return
 
 
 QUIET_TURNS = 10

@@ -10,11 +10,10 @@ from itertools import cycle, islice
 from pathlib import Path
 from typing import Any
 
-from tasks.images.intake import IntakePicture, read_picture
-from tasks.stages.read_card import read_card
-
 from tasks.errors import BadInputError
+from tasks.images.intake import IntakePicture, read_picture
 from tasks.schemas.plan import Source
+from tasks.stages.read_card import read_card
 
 LONGEST_BRIEF = 20_000
 LARGEST_FILE_BYTES = 25 * 1024 * 1024

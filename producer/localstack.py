@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
+from redis.exceptions import RedisError
 
 from producer.submit import live_services
 from tasks.deps import open_deps
@@ -86,7 +87,7 @@ async def missing_services(settings: Settings, wishes: StackWishes) -> list[str]
             names = [service.name for service in await live_services(deps)]
         finally:
             await deps.close()
-    except OSError:
+    except (RedisError, OSError):
         return ["redis"]
     kinds = ["upkeep-", "llm-", *(f"gpu-{index}@" for index in range(wishes.gpus))]
     missing = [kind.rstrip("-@") for kind in kinds if not any(n.startswith(kind) for n in names)]

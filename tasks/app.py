@@ -13,13 +13,12 @@ from kombu import Exchange, Queue
 from tasks.routing import LLM_QUEUES
 from tasks.settings import load_settings
 
-# Publishing to the default exchange names the queue itself: no binding table is read per message.
-DIRECT = Exchange("", type="direct")
+EXCHANGE = Exchange("castline", type="direct")
 
 
 def queue_of(name: str) -> Queue:
     """Describe a queue that is reached by its name alone."""
-    return Queue(name, exchange=DIRECT, routing_key=name)
+    return Queue(name, exchange=EXCHANGE, routing_key=name)
 
 
 def configuration() -> Mapping[str, Any]:
@@ -69,7 +68,7 @@ def transport_options(kind: str, *, visibility_timeout_s: int) -> dict[str, Any]
     """Redis transport options; each worker kind keeps its own list of unacked messages."""
     return {
         "visibility_timeout": visibility_timeout_s,  # above the longest deadline of the kind
-        "queue_order_strategy": "priority",  # ask queues in the order given
+        "queue_order_strategy": "sorted",  # ask queues by name; kombu keeps them in a set
         "unacked_key": f"castline.unacked.{kind}",  # the shortest timeout would win in one index
         "unacked_index_key": f"castline.unacked-index.{kind}",
         "unacked_mutex_key": f"castline.unacked-mutex.{kind}",
@@ -96,3 +95,4 @@ def the_app() -> Celery:
 
 app = CastlineCelery("castline")
 app.add_defaults(configuration)
+app.set_default()  # signatures are built without an app, on any thread

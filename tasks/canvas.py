@@ -30,7 +30,9 @@ def task_of(name: StepName) -> str:
 
 def queue_for(name: StepName, priority: Priority) -> str:
     """Name a step's queue (not a picture's): starting a character waits behind the rest."""
-    return llm_queue(priority, "start" if name.part == "core" else "next")
+    if name.part == "core":
+        return llm_queue(priority, "start")
+    return llm_queue(priority, "tweets" if name.is_tweet else "chain")
 
 
 def step_signature(run_id: str, step: str, priority: Priority) -> Signature:
@@ -64,7 +66,7 @@ def tweet_chord(run_id: str, persona: int, request: Request, *, group: int) -> S
 
 def tweets_signature(run_id: str, steps: Sequence[str], priority: Priority) -> Signature:
     """Build the signature that writes a small group of tweets at once."""
-    queue = llm_queue(priority, "next")
+    queue = llm_queue(priority, "tweets")
     return signature("tweet.write", args=(run_id, list(steps)), immutable=True, queue=queue)
 
 

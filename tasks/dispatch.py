@@ -51,12 +51,14 @@ def send_picture(run_id: str, step: str, queue: str) -> None:
 
 
 async def send_placed(ledger: Ledger, run_id: str, step: str, *, queue: str = "") -> str:
-    """Place a picture and send its message; returns the queue, "" while no GPU worker is live.
+    """Assign a picture to a GPU queue and ring that GPU's bell; returns the queue.
 
-    `queue` wishes for one GPU. What is not sent stays due and upkeep asks again.
+    A GPU worker that is rung draws everything that is assigned to it, so only the first picture of
+    an empty queue needs a message. "" while no GPU worker is live: the picture stays due and upkeep
+    asks again. `queue` wishes for one GPU.
     """
-    placed = await ledger.place(run_id, step, queue=queue)
-    if placed:
+    placed, others = await ledger.place(run_id, step, queue=queue)
+    if placed and not others:
         await asyncio.to_thread(send_picture, run_id, step, placed)
     return placed
 

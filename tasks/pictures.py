@@ -1,7 +1,7 @@
-"""The task that draws: it takes the pictures that wait for this GPU along in one batch.
+"""The task that draws: once rung, it draws everything that is assigned to its GPU, in batches.
 
-The message is a doorbell for one picture; the others come from the ledger, claimed one by one, and
-their own messages later find them done.
+The message is a doorbell; what to draw comes from the ledger, claimed picture by picture. While one
+batch is drawn the next is claimed and the last one stored, so the GPU does not wait for Redis.
 """
 
 import asyncio
@@ -9,6 +9,7 @@ import hashlib
 import logging
 import os
 import signal
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -17,8 +18,11 @@ from celery import Task
 
 from tasks.app import app
 from tasks.deps import Deps
+from tasks.dispatch import send_picture
+from tasks.errors import PermanentError
 from tasks.execution import Outcome, fulfil
-from tasks.images.faults import GpuLostError
+from tasks.images.faults import GpuLostError, PictureMemoryError
+from tasks.images.renderer import Renderer
 from tasks.llm.scope import CallTally
 from tasks.picture_prompts import picture_request
 from tasks.runtime import Gpu, runtime
@@ -28,6 +32,9 @@ from tasks.store import keys
 
 log = logging.getLogger(__name__)
 
+LONGEST_S = 120.0
+Drawn = RenderedPicture | PermanentError
+
 
 @dataclass(frozen=True)
 class Waiting:
@@ -35,35 +42,58 @@ class Waiting:
 
     claim: Claim
     picture: PictureRequest
+    renderer: str
     made_from: str
 
 
 @app.task(name="picture.render", bind=True)
 def render_picture(self: Task, run_id: str, step: str) -> None:
-    """Draw one picture, and with it others that wait for this GPU and fit into its batch."""
+    """Draw one picture, then all others that are assigned to this GPU."""
     here = runtime()
     queue = self.request.delivery_info["routing_key"]
-    lost = here.run(draw_batch, here.gpu, run_id, step, queue)
+    lost = here.run(drain, here.gpu, run_id, step, queue)
     if lost:
-        log.error("the GPU is lost; this process ends and a new one takes over")
+        log.error("the GPU is lost or full; this process ends and a new one takes over")
         os.kill(os.getpid(), signal.SIGKILL)
 
 
-async def draw_batch(deps: Deps, gpu: Gpu, run_id: str, step: str, queue: str) -> bool:
-    """Claim, draw and store a batch that begins with `step`; True when the GPU is lost."""
+async def drain(deps: Deps, gpu: Gpu, run_id: str, step: str, queue: str) -> bool:
+    """Draw until nothing is assigned to this queue; True when the GPU is lost.
+
+    Stops early, ringing its own bell, when it has drawn for long: Celery's time limits watch it.
+    """
+    began = time.monotonic()
     first = await claim_picture(deps, run_id, step, queue)
-    if first is None:
-        return False
-    request = await deps.request(run_id)
-    batch = [first, *await more_pictures(deps, first, queue)]
-    drawing = asyncio.ensure_future(draw(gpu, request.renderer, batch))
+    batch = await fill_batch(deps, queue, [first] if first else [])
+    storing: asyncio.Future[Any] = asyncio.ensure_future(asyncio.sleep(0))
+    lost = False
+    while batch and not lost:
+        drawing = asyncio.ensure_future(draw(gpu, batch))
+        coming = await fill_batch(deps, queue, []) if time.monotonic() < began + LONGEST_S else []
+        await asyncio.wait([drawing])
+        await storing
+        storing = asyncio.ensure_future(settle_batch(deps, batch, drawing))
+        lost = isinstance(drawing.exception(), GpuLostError | PictureMemoryError)
+        if not coming:
+            await storing
+            still = time.monotonic() < began + LONGEST_S
+            coming = await fill_batch(deps, queue, []) if still and not lost else []
+        batch = coming
+    await storing
+    if time.monotonic() >= began + LONGEST_S and await deps.redis.zcard(keys.gpu_steps(queue)):
+        await asyncio.to_thread(send_picture, run_id, step, queue)
+    return lost
+
+
+async def settle_batch(
+    deps: Deps, batch: list[Waiting], drawing: "asyncio.Future[list[Drawn]]"
+) -> None:
+    """Store every picture of a batch; each settles for itself."""
     outcomes = await asyncio.gather(
         *(settle_picture(deps, waiting, drawing, i) for i, waiting in enumerate(batch)),
         return_exceptions=True,
     )
-    log.info("drew %d pictures: %s", len(batch), [str(o) for o in outcomes])
-    error = drawing.exception() if drawing.done() and not drawing.cancelled() else None
-    return isinstance(error, GpuLostError)
+    log.info("drew %d pictures: %s", len(batch), ", ".join(str(o) for o in outcomes))
 
 
 async def claim_picture(deps: Deps, run_id: str, step: str, queue: str) -> Waiting | None:
@@ -76,41 +106,60 @@ async def claim_picture(deps: Deps, run_id: str, step: str, queue: str) -> Waiti
     digest.update((request.renderer or deps.settings.renderer).encode())
     made_from = digest.hexdigest()[:32]
     claim = await deps.ledger.claim(run_id, step, made_from=made_from, queue=queue)
-    return Waiting(claim, picture, made_from) if claim.verdict == "granted" else None
+    return (
+        Waiting(claim, picture, request.renderer, made_from) if claim.verdict == "granted" else None
+    )
 
 
-async def more_pictures(deps: Deps, first: Waiting, queue: str) -> list[Waiting]:
-    """Claim further pictures of the same run and size that are assigned to this queue."""
-    room = deps.settings.picture_batch - 1
-    run_id, own = first.claim.run_id, first.claim.step
-    members = await deps.redis.zrange(keys.gpu_steps(queue), 0, room * 2) if room else []
-    found: list[Waiting] = []
+async def fill_batch(deps: Deps, queue: str, batch: list[Waiting]) -> list[Waiting]:
+    """Claim the oldest pictures of this queue until a batch of one run is full."""
+    most = deps.settings.picture_batch
+    members = await deps.redis.zrange(keys.gpu_steps(queue), 0, 4 * most)
     for member in members:
-        its_run, step = member.split(" ", 1)
-        if its_run != run_id or step == own or len(found) >= room:
+        if len(batch) >= most:
+            break
+        run_id, step = member.split(" ", 1)
+        if batch and batch[0].claim.run_id != run_id:
             continue
         waiting = await claim_picture(deps, run_id, step, "")
         if waiting is not None:
-            found.append(waiting)
-    return found
+            batch.append(waiting)
+    return batch
 
 
-async def draw(gpu: Gpu, spec: str, batch: Sequence[Waiting]) -> list[RenderedPicture]:
-    """Draw a batch on the thread that owns the device."""
+async def draw(gpu: Gpu, batch: Sequence[Waiting]) -> list[Drawn]:
+    """Draw a batch on the thread that owns the device; one bad picture spoils only itself.
 
-    def on_device() -> list[RenderedPicture]:
-        return gpu.renderer(spec).render([waiting.picture for waiting in batch])
+    Raises PictureMemoryError or GpuLostError when the process must be replaced.
+    """
+
+    def on_device() -> list[Drawn]:
+        renderer = gpu.renderer(batch[0].renderer)
+        try:
+            return list(renderer.render([waiting.picture for waiting in batch]))
+        except PermanentError:
+            return [draw_one(renderer, waiting.picture) for waiting in batch]
 
     return await asyncio.get_running_loop().run_in_executor(gpu.thread, on_device)
 
 
+def draw_one(renderer: Renderer, picture: PictureRequest) -> Drawn:
+    """Draw a single picture; a refusal of this picture is its result."""
+    try:
+        return renderer.render([picture])[0]
+    except PermanentError as error:
+        return error
+
+
 async def settle_picture(
-    deps: Deps, waiting: Waiting, drawing: "asyncio.Future[list[RenderedPicture]]", index: int
+    deps: Deps, waiting: Waiting, drawing: "asyncio.Future[list[Drawn]]", index: int
 ) -> Outcome:
     """Store one picture of the batch, its bytes before its document."""
 
     async def work(_: CallTally) -> dict[str, Any]:
         drawn = (await asyncio.shield(drawing))[index]
+        if isinstance(drawn, PermanentError):
+            raise drawn
         blob = f"pictures/{waiting.claim.run_id}/{waiting.claim.step}.png"
         await deps.blobs.put_async(blob, drawn.png)
         return {"blob": blob, "model": drawn.model, "seed": drawn.seed,

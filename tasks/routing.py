@@ -1,23 +1,24 @@
 """Every queue name, once; who consumes which, and in what order.
 
-A worker asks its queues in the order given here (kombu's `priority` strategy over BRPOP): work that
-continues a character goes before work that starts one, so the first characters finish early and
-their pictures keep the GPUs busy while later characters are still being written.
+A worker asks its queues in the order of their names (kombu's `sorted` strategy over BRPOP; its
+`priority` strategy iterates a set), hence the digits. A chain that is under way goes first: it is
+the longest path that is left. Then tweets, so that pictures keep the GPUs busy while later
+characters are still being written. New characters start when neither waits (docs/decisions/0006).
 """
 
 import re
 from typing import Literal
 
 Priority = Literal["interactive", "batch"]
-Phase = Literal["next", "start"]
+Phase = Literal["chain", "tweets", "start"]
 
 PRIORITIES: tuple[Priority, ...] = ("interactive", "batch")
-PHASES: tuple[Phase, ...] = ("next", "start")
+PHASES: tuple[Phase, ...] = ("chain", "tweets", "start")
 
 
 def llm_queue(priority: Priority, phase: Phase) -> str:
     """Name the queue of model-call tasks of one priority and phase."""
-    return f"llm.{priority}.{phase}"
+    return f"llm.{PRIORITIES.index(priority) + 1}-{priority}.{PHASES.index(phase) + 1}-{phase}"
 
 
 LLM_QUEUES: tuple[str, ...] = tuple(llm_queue(p, ph) for p in PRIORITIES for ph in PHASES)

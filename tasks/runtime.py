@@ -1,6 +1,6 @@
 """What one worker process holds for its tasks: the loop, the dependencies, a GPU's renderers.
 
-Worker signals start and stop it; tasks only ask for it.
+Workers start and stop it, Celery's signals do in pool children; tasks only ask for it.
 """
 
 from collections.abc import Callable
@@ -8,11 +8,13 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
+from celery import signals
+
 from tasks.deps import Deps, open_deps
 from tasks.errors import ConfigurationError
 from tasks.images.renderer import Renderer, open_renderer
 from tasks.portal import Portal
-from tasks.settings import Settings
+from tasks.settings import Settings, load_settings
 
 
 @dataclass
@@ -106,3 +108,16 @@ def runtime() -> Runtime:
             "this process is not a Castline worker", hint="start one with `castline worker`"
         )
     return _current
+
+
+@signals.worker_process_init.connect(weak=False)
+def open_pool_child(**_: Any) -> None:
+    """Start the runtime of a pool's child process; a GPU worker's child loads its model too."""
+    settings = load_settings()
+    start_runtime(settings, models=not settings.device, device=settings.device).warm_up()
+
+
+@signals.worker_process_shutdown.connect(weak=False)
+def close_pool_child(**_: Any) -> None:
+    """Let go of everything before a pool's child ends."""
+    stop_runtime()

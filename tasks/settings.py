@@ -80,9 +80,10 @@ class Settings(BaseSettings):
         validation_alias=AliasChoices("BIGMODEL_API_KEY", "CASTLINE_BIGMODEL_API_KEY"),
     )
 
-    llm_concurrency: int = Field(default=32, ge=1, le=1000)
+    llm_concurrency: int = Field(default=64, ge=1, le=1000)
     tweet_group: int = Field(default=2, ge=1, le=50)
     renderer: str = "tiny"
+    device: Literal["", "cpu", "cuda"] = ""
     picture_batch: int = Field(default=4, ge=1, le=64)
 
     retention_s: int = Field(default=7 * 86400, ge=60)

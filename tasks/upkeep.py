@@ -17,6 +17,7 @@ from tasks.store import keys
 log = logging.getLogger(__name__)
 
 STEPS_PER_SWEEP = 500
+BUSY = "busy"
 IDLE_MOVES_FROM = 2
 
 
@@ -48,32 +49,51 @@ async def resend_due(deps: Deps) -> int:
         except BadInputError:  # the run expired; nothing of it is left to do
             await deps.redis.zrem(keys.DUE, member)
             continue
-        lengths = await queue_lengths(deps, run_id, step, request)
-        if await deps.ledger.overdue(run_id, step, lengths) == "send":
-            sent += await send_again(deps, run_id, step, request)
+        if StepName.parse(step).is_picture:
+            sent += await resend_picture(deps, run_id, step)
+        else:
+            sent += await resend_text(deps, run_id, step, request)
     return sent
 
 
-async def queue_lengths(deps: Deps, run_id: str, step: str, request: Request) -> dict[str, int]:
-    """Name the queue that a step's message would wait in, with its length."""
-    name = StepName.parse(step)
-    if name.is_picture:
-        queue = await deps.redis.hget(keys.RunKeys(run_id).queue, step)
-    else:
-        queue = canvas.queue_for(name, request.priority)
-    return {queue: int(await deps.redis.llen(queue))} if queue else {}
+async def resend_text(deps: Deps, run_id: str, step: str, request: Request) -> int:
+    """Send one step's message again if it is lost."""
+    queue = canvas.queue_for(StepName.parse(step), request.priority)
+    length = int(await deps.redis.llen(queue))
+    if await deps.ledger.overdue(run_id, step, {queue: length}) != "send":
+        return 0
+    log.info("%s %s is sent again", run_id, step)
+    await asyncio.to_thread(dispatch.send_step, run_id, step, request)
+    return 1
 
 
-async def send_again(deps: Deps, run_id: str, step: str, request: Request) -> int:
-    """Send one step's message, placing a picture first; 0 when no GPU is there for it."""
-    if not StepName.parse(step).is_picture:
-        log.info("%s %s is sent again", run_id, step)
-        await asyncio.to_thread(dispatch.send_step, run_id, step, request)
-        return 1
-    queue = await dispatch.send_placed(deps.ledger, run_id, step)
-    if queue:
-        log.info("%s %s is sent again, to %s", run_id, step, queue)
-    return int(bool(queue))
+async def resend_picture(deps: Deps, run_id: str, step: str) -> int:
+    """Assign a picture anew when it has no live GPU, and ring a GPU that forgot its bell."""
+    queue = await deps.redis.hget(keys.RunKeys(run_id).queue, step)
+    live = await deps.redis.zscore(keys.GPUS, queue) if queue else None
+    busy = live is not None and live > await deps.ledger.now_ms() and await is_busy(deps, queue)
+    lengths = {BUSY: 1} if busy else {}
+    if await deps.ledger.overdue(run_id, step, lengths) != "send":
+        return 0
+    placed = await dispatch.send_placed(deps.ledger, run_id, step)
+    if placed and not await is_busy(deps, placed):
+        log.info("%s is rung again for %s %s", placed, run_id, step)
+        await asyncio.to_thread(dispatch.send_picture, run_id, step, placed)
+    return int(bool(placed))
+
+
+async def is_busy(deps: Deps, queue: str) -> bool:
+    """Whether a GPU has a message waiting, or draws: one of its oldest pictures is leased."""
+    if await deps.redis.llen(queue):
+        return True
+    now = await deps.ledger.now_ms()
+    oldest = await deps.redis.zrange(keys.gpu_steps(queue), 0, 2 * deps.settings.picture_batch)
+    for member in oldest:
+        run_id, step = member.split(" ", 1)
+        lease = await deps.redis.hget(keys.RunKeys(run_id).lease, step)
+        if lease and int(lease.split(" ", 2)[1]) > now:
+            return True
+    return False
 
 
 async def gpu_backlogs(deps: Deps) -> tuple[dict[str, list[str]], set[str]]:

@@ -1,10 +1,10 @@
 """The GPU worker: one queue, one pinned device, a pool of one spawned child.
 
-The parent keeps heartbeats and time limits while the child draws. The device is pinned by the
-environment that this process was started with, before any CUDA library is loaded.
+The parent keeps heartbeats and time limits while the child draws (`tasks.runtime` opens it). The
+device is pinned by the environment that this process was started with, before any CUDA library is
+loaded.
 """
 
-import os
 from typing import Any
 
 from celery import signals
@@ -12,19 +12,10 @@ from celery import signals
 from tasks.app import app, queue_of, transport_options
 from tasks.routing import gpu_queue, node_label
 from tasks.runtime import start_runtime, stop_runtime
-from tasks.settings import Settings, load_settings
+from tasks.settings import Settings
 from workers.presence import Presence
 
-DEVICE = "CASTLINE_DEVICE"
 SOFT_LIMIT_S, HARD_LIMIT_S = 600, 660
-
-
-def pinned_environment(index: int, device: str) -> dict[str, str]:
-    """Build the variables that pin a worker process to one device."""
-    pinned = {DEVICE: device}
-    if device != "cpu":
-        pinned["CUDA_VISIBLE_DEVICES"] = str(index)
-    return pinned
 
 
 def run_gpu_worker(settings: Settings, *, index: int) -> int:
@@ -74,16 +65,3 @@ def worker_arguments(name: str, queue: str) -> list[str]:
         "--without-gossip",
         "--without-mingle",
     ]
-
-
-@signals.worker_process_init.connect(weak=False)
-def open_child(**_: Any) -> None:
-    """Open the device in the pool's child and load the model before the first picture."""
-    settings = load_settings()
-    start_runtime(settings, models=False, device=os.environ.get(DEVICE, "cpu")).warm_up()
-
-
-@signals.worker_process_shutdown.connect(weak=False)
-def close_child(**_: Any) -> None:
-    """Let go of the device."""
-    stop_runtime()

@@ -4,9 +4,6 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from tasks.images.intake import portrait_png
-from tasks.images.renderer import renderer_spec
-from tasks.stages.calendar import parse_calendar
 
 from producer import inputs, session
 from producer.commands.options import (
@@ -21,14 +18,17 @@ from producer.commands.options import (
     Seed,
 )
 from producer.console import print_json, reporting, say
-from producer.export import check_out_folder
 from producer.following import follow
+from producer.out_folder import check_out_folder
 from producer.plan import plan_pictures, plan_run
 from producer.standing import standing
 from producer.submit import check_workers, new_run_id, submit
 from tasks.deps import Deps
 from tasks.errors import BadInputError
+from tasks.images.intake import portrait_png
+from tasks.images.renderer import renderer_spec
 from tasks.schemas.plan import Request, RunPlan, Source
+from tasks.stages.calendar import parse_calendar
 
 Briefs = Annotated[list[Path], typer.Option("--brief", help="Markdown brief of a character.")]
 Images = Annotated[list[Path], typer.Option("--image", help="Picture of a character.")]

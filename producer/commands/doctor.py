@@ -10,13 +10,13 @@ from typing import Annotated, Any
 
 import httpx
 import typer
-from tasks.images.device import gpus
 
 from producer.commands.options import AsJson
 from producer.console import WITH_FAILURES, data_console, print_json, reporting
 from producer.submit import live_services
 from tasks.deps import open_deps
 from tasks.errors import CastlineError
+from tasks.images.device import gpus
 from tasks.llm.providers import resolve_provider
 from tasks.settings import Settings, load_settings
 from tasks.store.blobs import Blobs

@@ -11,12 +11,12 @@ from rich.table import Table
 from producer import session
 from producer.commands.options import AsJson
 from producer.console import data_console, print_json, reporting, say
-from producer.export import check_out_folder
 from producer.following import follow, write_folder
+from producer.out_folder import check_out_folder
 from producer.overview import overview
 from producer.standing import standing
 from producer.submit import send_ready
-from producer.watch import final_summary
+from producer.summary import final_summary
 from tasks.deps import Deps
 from tasks.schemas.status import RunStatus
 

@@ -13,8 +13,8 @@ from producer import localstack
 from producer.commands import create
 from producer.commands.options import AsJson
 from producer.console import INTERRUPTED, print_json, reporting, say
-from producer.export import check_out_folder
 from producer.localstack import StackWishes
+from producer.out_folder import check_out_folder
 from tasks.settings import Settings, load_settings, read_settings
 from tasks.stackfile import StackNote
 

@@ -9,10 +9,10 @@ from collections.abc import Sequence
 from typing import Annotated, NoReturn
 
 import typer
-from tasks.images.device import gpus as list_gpus
 
 from producer.console import reporting, say
 from tasks.errors import BadInputError
+from tasks.images.device import gpus as list_gpus
 from tasks.settings import child_environment, load_settings
 
 worker = typer.Typer(help="Start one worker on this machine.", no_args_is_help=True)

@@ -231,13 +231,15 @@ class Ledger:
         pairs = [part for pair in reopened_needs(snapshot).items() for part in pair]
         return list(await self._scripts.call("reopen", snapshot.run_id, pairs))
 
-    async def place(self, run_id: str, step: str, *, queue: str = "") -> str:
-        """Assign a picture to a live GPU queue (`queue`, or the least loaded); "" when none is."""
-        return str(
-            await self._scripts.call(
-                "place", run_id, [step, queue, self._grace_ms], extra_keys=[keys.GPUS]
-            )
+    async def place(self, run_id: str, step: str, *, queue: str = "") -> tuple[str, int]:
+        """Assign a picture to a live GPU queue (`queue`, or the least loaded).
+
+        Returns the queue ("" when no GPU worker is live) and how many others are assigned to it.
+        """
+        placed, others = await self._scripts.call(
+            "place", run_id, [step, queue, self._grace_ms], extra_keys=[keys.GPUS]
         )
+        return str(placed), int(others)
 
     async def overdue(self, run_id: str, step: str, lengths: Mapping[str, int]) -> str:
         """Ask of one due step whether to send its message again: `send`, `wait` or `gone`.

@@ -6,6 +6,7 @@ from tasks.errors import BadInputError
 from tasks.schemas.ledger import RunLine, RunSnapshot, StoredDocument
 from tasks.schemas.plan import Request, StepRow
 from tasks.schemas.status import StepEvent
+from tasks.schemas.steps import StepName
 from tasks.store import keys
 from tasks.store.connection import TextRedis
 from tasks.store.rows import COUNTERS
@@ -115,6 +116,7 @@ class RunReader:
                         step=fields["step"],
                         state=fields["state"],
                         at_ms=int(fields["at"]),
+                        persona=StepName.parse(fields["step"]).persona if fields["step"] else None,
                         note=fields.get("note", ""),
                     )
 

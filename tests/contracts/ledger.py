@@ -247,14 +247,14 @@ class LedgerContract:
         self, redis: Any
     ) -> None:
         ledger = await begun(redis)
-        assert await ledger.place(RUN, "p0.i01") == ""
+        assert await ledger.place(RUN, "p0.i01") == ("", 0)
         now = await ledger.now_ms()
         await redis.zadd(
             keys.GPUS, {"gpu.a.0": now + 9000, "gpu.a.1": now + 9000, "gpu.dead.0": now - 1}
         )
         await redis.zadd(keys.gpu_steps("gpu.a.0"), {"r0 p0.i09": 1})
-        assert await ledger.place(RUN, "p0.i01") == "gpu.a.1"
-        assert await ledger.place(RUN, "p0.i01", queue="gpu.a.0") == "gpu.a.0"
+        assert await ledger.place(RUN, "p0.i01") == ("gpu.a.1", 0)
+        assert await ledger.place(RUN, "p0.i01", queue="gpu.a.0") == ("gpu.a.0", 1)
         assert await redis.zcard(keys.gpu_steps("gpu.a.1")) == 0
 
     async def test_two_characters_of_a_run_never_share_a_name(self, redis: Any) -> None:

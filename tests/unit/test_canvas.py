@@ -37,8 +37,8 @@ def test_a_chain_can_be_taken_up_in_its_middle() -> None:
 def test_starting_waits_behind_continuing_and_priorities_have_their_own_queues() -> None:
     built = json.loads(json.dumps(persona_chain("r", "p0.core", request(priority="batch"))))
     queues = [task["options"]["queue"] for task in built["kwargs"]["tasks"]]
-    assert queues[0] == "llm.batch.start"
-    assert set(queues[1:]) == {"llm.batch.next"}
+    assert queues[0] == "llm.2-batch.3-start"
+    assert set(queues[1:]) == {"llm.2-batch.1-chain"}
 
 
 def test_tweets_go_in_groups_and_every_tweet_is_in_exactly_one() -> None:

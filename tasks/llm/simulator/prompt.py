@@ -28,11 +28,11 @@ _LINE = re.compile(
 _DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
 _CJK = re.compile(r"[\u3400-\u9fff\uf900-\ufaff]")
 _LETTER = re.compile(r"[A-Za-z]")
-_ASKED = re.compile(
-    r"\bin (?P<zh>(?:simplified )?Chinese)\b|(?P<zh2>用(?:简体)?中文|language:\s*zh)"
-    r"|\bin (?P<en>English)\b|(?P<en2>用英[文语]|language:\s*en\b)",
-    re.IGNORECASE,
-)
+# found by str.rfind: a regular expression took a third of a whole reply's time
+_ASKED: dict[Language, tuple[str, ...]] = {
+    "zh": ("in chinese", "in simplified chinese", "用中文", "用简体中文", "language: zh"),
+    "en": ("in english", "用英文", "用英语", "language: en"),
+}
 _FACT_CHARACTERS = 40
 _CJK_PER_LETTER = 1 / 3  # an English word has about five letters, a Chinese one about two
 
@@ -85,11 +85,13 @@ def prompt_of(text: str) -> Prompt:
 
 def language_of(text: str) -> Language:
     """The language that is asked for (the last request wins), else the one mostly written."""
-    asked = None
-    for asked in _ASKED.finditer(text):  # noqa: B007 the last one is wanted
-        pass
-    if asked is not None:
-        return "zh" if asked["zh"] or asked["zh2"] else "en"
+    lowered = text.lower()
+    asked_at = {
+        language: max(lowered.rfind(words) for words in phrases)
+        for language, phrases in _ASKED.items()
+    }
+    if max(asked_at.values()) >= 0:
+        return "zh" if asked_at["zh"] > asked_at["en"] else "en"
     if text.isascii():
         return "en"
     chinese = len(_CJK.findall(text))

@@ -1,6 +1,7 @@
 -- Assigns a picture to the live GPU queue with the smallest backlog; keeps a live assignment.
 -- KEYS[17]: the live GPU queues by the time their lease ends. ARGV[4]: step, ARGV[5]: the one queue
--- it must go to ("" = any), ARGV[6]: grace ms. Returns the queue, or '' when no GPU worker is live.
+-- it must go to ("" = any), ARGV[6]: grace ms. Returns the queue, or '' when no GPU worker is live,
+-- and how many other pictures were assigned to it: when there are any, its bell has been rung.
 local GPUS = KEYS[#names + 3]
 local step, wanted, grace_ms = ARGV[4], ARGV[5], tonumber(ARGV[6])
 local live = redis.call('ZRANGEBYSCORE', GPUS, now, '+inf')
@@ -13,9 +14,9 @@ for _, queue in ipairs(live) do
   end
   if wanted == '' and queue == current then best = queue break end
 end
-if best == nil then return '' end
+if best == nil then return {'', 0} end
 leave_gpu(step)
 redis.call('ZADD', gpu_prefix .. best, now, member(step))
 redis.call('HSET', R.queue, step, best)
 make_due(step, now + grace_ms)
-return best
+return {best, redis.call('ZCARD', gpu_prefix .. best) - 1}

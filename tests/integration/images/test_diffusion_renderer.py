@@ -219,6 +219,15 @@ def test_what_the_pipeline_raises_becomes_one_of_our_errors(
     assert fake.tried == [3]
 
 
+def test_a_model_that_draws_too_few_pictures_is_an_error() -> None:
+    class Short(SmallMemory):
+        def __call__(self, *rest: Any, **named: Any) -> Any:
+            return SimpleNamespace(images=super().__call__(*rest, **named).images[1:])
+
+    with pytest.raises(PermanentError, match="Asked for 2 pictures, the model drew 1"):
+        rendered_by(Short(room=9), 2)
+
+
 def test_a_model_that_cannot_be_loaded_says_why(
     tmp_path: Path, models_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

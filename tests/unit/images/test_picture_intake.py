@@ -3,6 +3,7 @@ import io
 import random
 import struct
 import zlib
+from pathlib import Path
 
 import pytest
 from PIL import Image, ImageCms
@@ -169,3 +170,10 @@ def test_the_portrait_is_a_png_of_at_most_1024_pixels() -> None:
     portrait = Image.open(io.BytesIO(portrait_png(picture)))
     assert (portrait.format, portrait.size) == ("PNG", (500, 1024))
     assert picture.image.size == (1000, 2048)
+
+
+def test_the_example_portrait_is_a_picture_that_is_taken_in() -> None:
+    file = Path(__file__).parents[3] / "examples" / "portrait.png"
+    data = file.read_bytes()
+    assert len(data) < 200_000
+    assert read_picture(data, label=file.name).image.size == (640, 800)

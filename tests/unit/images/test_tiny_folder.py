@@ -16,8 +16,10 @@ class Built:
 
     def __init__(self, everybody: threading.Barrier) -> None:
         self.everybody = everybody
+        self.inode = 0
 
     def save_pretrained(self, folder: Path) -> None:
+        self.inode = folder.stat().st_ino
         (folder / "model_index.json").write_text("{}")
         self.everybody.wait(timeout=30)
         (folder / "weights").write_text("w")
@@ -27,11 +29,14 @@ def test_builders_at_the_same_moment_all_get_one_whole_folder(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     everybody = threading.Barrier(BUILDERS)
-    monkeypatch.setattr(tiny, "build_tiny", lambda: Built(everybody))
+    built = [Built(everybody) for _ in range(BUILDERS)]
+    monkeypatch.setattr(tiny, "build_tiny", iter(built).__next__)
     with ThreadPoolExecutor(BUILDERS) as pool:
         folders = list(pool.map(tiny_folder, [tmp_path / "models"] * BUILDERS))
     assert set(folders) == {tmp_path / "models" / RECIPE}
     assert sorted(file.name for file in folders[0].iterdir()) == ["model_index.json", "weights"]
+    # Moved into place, not copied: nobody can have seen half of it.
+    assert folders[0].stat().st_ino in {one.inode for one in built}
     assert [entry.name for entry in (tmp_path / "models").iterdir()] == [RECIPE]
 
 

@@ -148,6 +148,7 @@ class Prose:
             rule: text
             for rule, text in self.prompt.told.items()
             if text.isascii() == (language == "en")
+            or (rule == "topic" and language == self.prompt.language)
         }
 
     def _any_name(self, language: Language) -> str:
@@ -161,24 +162,31 @@ class Prose:
 
     def _protagonist(self, language: Language) -> dict[str, str]:
         told = self.prompt.character_name
-        is_usable = (language == "zh") != told.isascii() and (
-            told.casefold() not in self.prompt.taken_names
-        )
-        name = told if told and is_usable else self._new_name(language)
+        is_readable = language == self.prompt.language or told.isascii()
+        is_free = told.casefold() not in self.prompt.taken_names
+        name = told if told and is_readable and is_free else self._new_name(language)
         self._named.add(name)
         return {**_called(name, language), **self._told(language)}
 
 
+_FORMS = ("she", "her", "him", "herself", "gender_word", "pronouns")
+_SHE = {
+    "en": ("she", "her", "her", "herself", "woman", "she/her"),
+    "zh": ("她", "她", "她", "她", "女", "她"),
+}
+_HE = {
+    "en": ("he", "his", "him", "himself", "man", "he/him"),
+    "zh": ("他", "他", "他", "他", "男", "他"),
+}
+
+
 def _called(name: str, language: Language) -> dict[str, str]:
-    if language == "en":
-        given = name.split(" ")[0]
-        she = given not in _ENGLISH["masculine"]
-        words = ("she", "her", "her", "herself", "woman", "she/her")
-        if not she:
-            words = ("he", "his", "him", "himself", "man", "he/him")
-    else:
-        given = name[-2:] if len(name) > 2 else name
-        he = given[:1] in _CHINESE["masculine_first"] and given[-1:] in _CHINESE["masculine_second"]
-        words = ("他",) * 4 + ("男", "他") if he else ("她",) * 4 + ("女", "她")
-    forms = ("she", "her", "him", "herself", "gender_word", "pronouns")
-    return {"name": name, "given_name": given, **dict(zip(forms, words, strict=True))}
+    """How texts speak of somebody; a name of neither lexicon is taken for a woman's."""
+    given = name.split()[0] if name.isascii() or " " in name else name[-2:]
+    words = (_HE if _is_masculine(given) else _SHE)[language]
+    return {"name": name, "given_name": given, **dict(zip(_FORMS, words, strict=True))}
+
+
+def _is_masculine(given: str) -> bool:
+    firsts, seconds = _CHINESE["masculine_first"], _CHINESE["masculine_second"]
+    return given in _ENGLISH["masculine"] or (given[:1] in firsts and given[1:] in seconds)

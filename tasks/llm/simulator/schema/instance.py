@@ -19,7 +19,7 @@ from tasks.llm.simulator.schema.document import (
     SchemaDocument,
     UnusableSchemaError,
 )
-from tasks.llm.simulator.schema.merge import both, merged
+from tasks.llm.simulator.schema.merge import both, flattened
 from tasks.llm.simulator.schema.numbers import fitting_number
 from tasks.llm.simulator.schema.pattern import matching
 from tasks.llm.simulator.schema.strings import fitting_text
@@ -81,36 +81,11 @@ class _Instances:
             if not schema:
                 raise UnusableSchemaError("nothing is valid for the schema `false`")
             return self._prose.about(place.field)
-        flat, choices, refs = self._flattened(schema)
+        flat, choices, refs = flattened(schema, self._document)
         place = place._replace(refs=place.refs + refs)
         if not choices and not any(key in schema for key in _CHECKED) and "not" not in flat:
             return self._plain(flat, place)
         return self._checked(schema, flat, choices, place)
-
-    def _flattened(
-        self, schema: dict[str, Any]
-    ) -> tuple[dict[str, Any], list[list[Schema]], tuple[str, ...]]:
-        """References and allOf folded into one schema; the branches to choose from; the refs."""
-        flat: dict[str, Any] = {}
-        choices: list[list[Schema]] = []
-        refs: list[str] = []
-        pending: list[Schema] = [schema]
-        while pending:
-            part = pending.pop(0)
-            if part is True:
-                continue
-            if part is False:
-                raise UnusableSchemaError("nothing is valid for the schema `false`")
-            ref = part.get("$ref")
-            if ref is not None and ref not in refs:
-                refs.append(ref)
-                pending.append(self._document.resolve(ref))
-            pending.extend(part.get("allOf", ()))
-            choices.extend(part[key] for key in ("anyOf", "oneOf") if key in part)
-            if "if" in part:
-                choices.append([both(part["if"], part.get("then", True)), part.get("else", True)])
-            flat = merged(flat, {k: v for k, v in part.items() if k not in _FOLDED})
-        return flat, choices, tuple(refs)
 
     def _checked(
         self,
@@ -364,7 +339,7 @@ class _Instances:
         items = schema.get("items", True)
         if not days or isinstance(items, bool):
             return ()
-        flat, _, _ = self._flattened(items)
+        flat, _, _ = flattened(items, self._document)
         return days if "date" in flat.get("properties", {}) else ()
 
     def _put_contained(self, items: list[Any], schema: dict[str, Any], place: _Place) -> None:
@@ -386,7 +361,6 @@ class _Instances:
                 items.append(value)
 
 
-_FOLDED = frozenset({"$ref", "allOf", "anyOf", "oneOf", "if", "then", "else", "$defs"})
 _SAID = re.compile(r"\b(?:exactly |正好|恰好)(\d{1,2})\b")
 
 

@@ -1,17 +1,55 @@
 """Two schemas into one that asks for both: what `allOf`, and a branch beside its siblings, mean.
 
-Only what `instance.py` cannot take one after the other is combined here; references and branches
-are its business.
+Only what `instance.py` cannot take one after the other is combined here; which branch is taken
+is its business.
 """
 
 import math
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 from tasks.llm.simulator.schema.conforms import parts_for, same
-from tasks.llm.simulator.schema.document import Schema, UnusableSchemaError
+from tasks.llm.simulator.schema.document import Schema, SchemaDocument, UnusableSchemaError
 
 _OBJECT_PARTS = ("properties", "patternProperties", "additionalProperties")
+
+
+_FOLDED = frozenset({"$ref", "allOf", "anyOf", "oneOf", "if", "then", "else", "$defs"})
+
+
+class Flattened(NamedTuple):
+    """A schema without references and allOf; of each of `choices` one branch must be added."""
+
+    schema: dict[str, Any]
+    choices: list[list[Schema]]
+    refs: tuple[str, ...]
+
+
+def flattened(schema: dict[str, Any], document: SchemaDocument) -> Flattened:
+    """Fold references and allOf into one schema, and set its branches apart.
+
+    Raises UnusableSchemaError when the parts contradict each other.
+    """
+    flat: dict[str, Any] = {}
+    choices: list[list[Schema]] = []
+    refs: list[str] = []
+    pending: list[Schema] = [schema]
+    while pending:
+        part = pending.pop(0)
+        if part is True:
+            continue
+        if part is False:
+            raise UnusableSchemaError("nothing is valid for the schema `false`")
+        ref = part.get("$ref")
+        if ref is not None and ref not in refs:
+            refs.append(ref)
+            pending.append(document.resolve(ref))
+        pending.extend(part.get("allOf", ()))
+        choices.extend(part[key] for key in ("anyOf", "oneOf") if key in part)
+        if "if" in part:
+            choices.append([both(part["if"], part.get("then", True)), part.get("else", True)])
+        flat = merged(flat, {k: v for k, v in part.items() if k not in _FOLDED})
+    return Flattened(flat, choices, tuple(refs))
 
 
 def merged(one: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:

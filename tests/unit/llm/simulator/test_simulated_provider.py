@@ -257,6 +257,23 @@ def test_the_log_has_a_line_per_granted_request_and_never_its_text(tmp_path: Pat
     assert "secret" not in log.read_text()
 
 
+def test_the_server_ends_though_a_call_hangs_and_a_client_stays_connected(tmp_path: Path) -> None:
+    log = tmp_path / "requests.jsonl"
+    options = SimulatorOptions(faults="hang=1", log=log)
+
+    async def end_while_hanging() -> None:
+        async with aiohttp.ClientSession() as http:
+            async with running(options) as base_url:
+                client = Client(http, base_url)
+                call = asyncio.create_task(client.chat(key="k"))
+                await client.until_in_flight(1)
+            with pytest.raises(aiohttp.ClientError):
+                await call
+
+    asyncio.run(asyncio.wait_for(end_while_hanging(), 10))
+    assert json.loads(log.read_text())["status"] == 499
+
+
 def test_a_taken_port_and_a_wrong_option_are_told_in_words(tmp_path: Path) -> None:
     async def steps(client: Client) -> None:
         port = int(client.root.rsplit(":", 1)[1])

@@ -372,6 +372,8 @@ def test_the_character_named_in_the_prompt_is_the_one_written_about() -> None:
     character = model_reply(Character, prompt=Prompt(character_name="Ada Falk"))
     assert character.name == "Ada Falk"
     assert "Ada" in character.description
+    chinese = Prompt(character_name="Ada Falk", language="zh", told={"topic": "slow trains"})
+    assert model_reply(Character, prompt=chinese).name == "Ada Falk"
 
 
 def test_the_same_seed_writes_the_same_document_and_another_seed_another() -> None:
