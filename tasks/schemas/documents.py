@@ -5,10 +5,11 @@ Every field is required and described, and nothing else is allowed, so the schem
 
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
-ShortText = Annotated[str, Field(min_length=1, max_length=200)]
-LongText = Annotated[str, Field(min_length=1, max_length=2000)]
+ShortText = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200)]
+LongText = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=2000)]
+PromptText = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=400)]
 
 
 class Strict(BaseModel):
@@ -26,29 +27,46 @@ class Observation(Strict):
     mood: ShortText = Field(description="expression and atmosphere")
 
 
+class Exchange(Strict):
+    """A short exchange in a chat: what a stranger says, how the character answers."""
+
+    user: LongText = Field(description="a stranger's question or remark, without a prefix")
+    character: LongText = Field(
+        description="the character's answer, in voice, without a prefix, at most three sentences"
+    )
+
+
 class CoreDocument(Strict):
     """Who the character is."""
 
-    name: str = Field(min_length=1, max_length=80, description="first and last name")
+    name: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=80)] = (
+        Field(description="first and last name")
+    )
     age: int = Field(ge=21, le=99, description="age in years, an adult")
     gender: ShortText = Field(description="gender as the character would say it")
     occupation: ShortText = Field(description="what they do for a living")
     city: ShortText = Field(description="where they live")
     tagline: ShortText = Field(description="one line that makes people want to follow them")
-    background: LongText = Field(description="life so far, three to five sentences")
+    backstory: LongText = Field(description="life so far, three to five sentences")
     personality: LongText = Field(description="character in three to five sentences")
-    speaking_style: LongText = Field(description="how they talk and write")
+    speaking_style: LongText = Field(
+        description="how they talk: rhythm, vocabulary, what they leave unsaid"
+    )
     values: list[ShortText] = Field(min_length=2, max_length=6, description="what matters")
     flaws: list[ShortText] = Field(min_length=1, max_length=5, description="human weaknesses")
     interests: list[ShortText] = Field(min_length=3, max_length=8, description="hobbies")
     goals: list[ShortText] = Field(min_length=1, max_length=5, description="what they want")
     scenario: LongText = Field(description="the situation in which one meets them")
-    first_message: LongText = Field(description="their first message to {{user}}, in voice")
-    alternate_greetings: list[LongText] = Field(
-        min_length=2, max_length=2, description="other first messages"
+    first_message: LongText = Field(
+        description="greeting: their first message to {{user}}, in voice, two to four sentences"
     )
-    example_dialogues: list[LongText] = Field(
-        min_length=2, max_length=4, description="short exchanges of {{user}} and {{char}}"
+    alternate_greetings: list[LongText] = Field(
+        min_length=2,
+        max_length=2,
+        description="two other first messages, in other moods and situations",
+    )
+    example_dialogues: list[Exchange] = Field(
+        min_length=2, max_length=3, description="exchanges that show how they talk"
     )
     tags: list[ShortText] = Field(min_length=3, max_length=8, description="one-word tags")
 
@@ -59,7 +77,9 @@ class StrategyDocument(Strict):
     themes: list[ShortText] = Field(min_length=3, max_length=6, description="recurring themes")
     tone: ShortText = Field(description="tone of the tweets")
     rhythm: ShortText = Field(description="when and how often they post")
-    formats: list[ShortText] = Field(min_length=2, max_length=6, description="kinds of tweets")
+    formats: list[ShortText] = Field(
+        min_length=2, max_length=6, description="shapes of what they write"
+    )
     hashtags: ShortText = Field(description="how they use hashtags, if at all")
     avoids: list[ShortText] = Field(min_length=1, max_length=6, description="what they never post")
 
@@ -67,7 +87,9 @@ class StrategyDocument(Strict):
 class ExampleTweet(Strict):
     """One example tweet."""
 
-    text: str = Field(min_length=1, max_length=280, description="a tweet in first person")
+    text: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=280)] = (
+        Field(description="a tweet in first person")
+    )
     mood: ShortText = Field(description="mood of the tweet")
 
 
@@ -107,7 +129,7 @@ class SocialDocument(Strict):
 class AuthenticityDocument(Strict):
     """What makes the character feel lived in."""
 
-    daily_routine: LongText = Field(description="an ordinary day")
+    daily_routine: LongText = Field(description="an ordinary day, with hours and places")
     quirks: list[ShortText] = Field(min_length=2, max_length=5, description="small habits")
     contradictions: list[ShortText] = Field(min_length=1, max_length=3, description="tensions")
     memories: list[ShortText] = Field(min_length=2, max_length=5, description="things recalled")
@@ -126,16 +148,17 @@ class VisualDocument(Strict):
     signature_items: list[ShortText] = Field(
         min_length=1, max_length=4, description="things always with them, in English"
     )
-    base_prompt: str = Field(
-        min_length=1,
-        max_length=400,
-        description="image prompt in English that fixes their look: age, hair, eyes, clothes",
+    setting: ShortText = Field(description="the place where one would find them, in English")
+    base_prompt: PromptText = Field(
+        description="image prompt in English, at most 40 words, that fixes the person in every "
+        "picture: adult age, build, skin, hair, eyes, clothes, one signature item"
     )
-    portrait_prompt: str = Field(
-        min_length=1, max_length=400, description="image prompt in English for their portrait"
+    portrait_prompt: PromptText = Field(
+        description="image prompt in English, at most 30 words, for their portrait: expression, "
+        "pose, place, light"
     )
-    negative_prompt: str = Field(
-        min_length=1, max_length=300, description="what pictures must not show, in English"
+    negative_prompt: PromptText = Field(
+        description="negative prompt in English, at most 15 words: what would make them another"
     )
 
 
@@ -169,7 +192,7 @@ class DayPlan(Strict):
     activity: ShortText = Field(description="what they are doing")
     time_of_day: ShortText = Field(description="when they post")
     weather: ShortText = Field(description="the weather there")
-    hook: ShortText = Field(description="an opening thought")
+    hook: ShortText = Field(description="a phrase to start from, concrete, in their words")
     image_idea: ShortText = Field(description="what a picture would show, in English")
 
 
@@ -188,11 +211,11 @@ class CalendarDocument(Strict):
 class TweetReply(Strict):
     """What the model writes for one tweet."""
 
-    text: str = Field(
-        min_length=1, max_length=600, description="the tweet, first person, at most 280 characters"
+    text: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=600)] = (
+        Field(description="the tweet alone, first person, at most 280 characters")
     )
-    image_prompt: str = Field(
-        min_length=1, max_length=300, description="what the tweet's picture shows, in English"
+    image_prompt: PromptText = Field(
+        description="image prompt in English, at most 35 words: the scene of the tweet's picture"
     )
 
 

@@ -5,15 +5,22 @@ from tasks.schemas.documents import AuthenticityDocument, CoreDocument
 from tasks.stages.stage import Stage, StageInputs
 from tasks.stages.wording import conversation, sheet
 
+ROLE = "You observe people closely and miss no habit."
+
 
 def prompt(inputs: StageInputs) -> tuple[Message, ...]:
     """Ask for routine, quirks, contradictions, memories, moods, typing habits."""
-    core = inputs.document("core", CoreDocument)
     task = (
-        "Make this character feel lived in: an ordinary day with hours, quirks that can be seen "
-        "or heard, real contradictions, memories that come back, and how exactly they type."
+        "Make the character below feel lived in:\n"
+        "- an ordinary day with hours, places and the same small annoyance every day;\n"
+        "- quirks that one could film or record;\n"
+        "- contradictions that they would deny, and that cost them something;\n"
+        "- memories with a smell, a sound or an object in them, to come back to;\n"
+        "- what lifts and what lowers their mood, and how one notices;\n"
+        "- how exactly they type: capitals, punctuation, emoji, length, slips, hours."
     )
-    return conversation(inputs.language, "You know people well.", task, sheet(core))
+    core = inputs.document("core", CoreDocument)
+    return conversation(inputs.language, ROLE, task, sheet(core))
 
 
 async def write(inputs: StageInputs, ask: Ask) -> AuthenticityDocument:
@@ -23,7 +30,7 @@ async def write(inputs: StageInputs, ask: Ask) -> AuthenticityDocument:
             name="authenticity",
             messages=prompt(inputs),
             reply=AuthenticityDocument,
-            max_tokens=2500,
+            max_tokens=3000,
         )
     )
 

@@ -1,43 +1,44 @@
 """Stage 7: the character book, three subjects in three calls side by side."""
 
-import asyncio
-
 from tasks.schemas.calls import Ask, Message, StructuredCall
 from tasks.schemas.documents import BookPart, CoreDocument, KnowledgeDocument
 from tasks.stages.stage import Stage, StageInputs
+from tasks.stages.together import together
 from tasks.stages.wording import conversation, sheet
 
+ROLE = "You keep the book of facts about a character."
 SUBJECTS = {
-    "places": "places of their life: home, work, where they go to think",
-    "people": "people and events of their past that others may ask about",
-    "expertise": "what they know well and what they think about it",
+    "places": "places of their life: home, work, where they go to think, where they will not go",
+    "people": "people and events of their past that somebody may ask about",
+    "expertise": "what they know well, how they do it, and the opinions they defend",
 }
 
 
 def prompt(inputs: StageInputs, subject: str) -> tuple[Message, ...]:
     """Ask for the entries of one subject."""
-    core = inputs.document("core", CoreDocument)
     task = (
-        f"Write two to four entries of this character's book, about {SUBJECTS[subject]}. Keys are "
-        "words that come up in conversation; contents are facts, told in two or three sentences."
+        f"Write two to four entries of the book, about {SUBJECTS[subject]}. Each entry has\n"
+        "- keys: one to five words or short names that would come up in a conversation about "
+        "it, specific enough not to come up by accident;\n"
+        "- content: facts in two or three sentences in the third person, with {{char}} for the "
+        "character's name. Nothing that contradicts the sheet, nothing that merely repeats it."
     )
-    return conversation(inputs.language, "You keep the character's book.", task, sheet(core))
+    core = inputs.document("core", CoreDocument)
+    return conversation(inputs.language, ROLE, task, sheet(core))
 
 
 async def write(inputs: StageInputs, ask: Ask) -> KnowledgeDocument:
     """Write the character book: three calls at once."""
-    places, people, expertise = await asyncio.gather(
-        *(
-            ask(
-                StructuredCall(
-                    name=f"knowledge.{subject}",
-                    messages=prompt(inputs, subject),
-                    reply=BookPart,
-                    max_tokens=2500,
-                )
+    places, people, expertise = await together(
+        ask(
+            StructuredCall(
+                name=f"knowledge.{subject}",
+                messages=prompt(inputs, subject),
+                reply=BookPart,
+                max_tokens=2500,
             )
-            for subject in SUBJECTS
         )
+        for subject in SUBJECTS
     )
     return KnowledgeDocument(
         places=places.entries, people=people.entries, expertise=expertise.entries

@@ -1,7 +1,8 @@
-"""Reads anybody's character card, V1, V2 or V3, JSON or PNG, as a V2 card."""
+"""Reads anybody's character card, V1, V2 or V3, JSON or PNG, as a V2 card.
 
-import copy
-import json
+Fetching the file is the caller's business.
+"""
+
 from typing import Any
 
 from pydantic import ValidationError
@@ -9,44 +10,33 @@ from pydantic import ValidationError
 from tasks.errors import BadInputError
 from tasks.schemas.card import valid_card
 from tasks.stages.card_png import embedded_card
+from tasks.stages.card_versions import V1_TEXTS, v2_from_v1, v2_from_v3
+from tasks.stages.png_chunks import MAGIC
+from tasks.stages.user_json import parse_json
 
-PNG_MAGIC = b"\x89PNG\r\n\x1a\n"
-V1_FIELDS = ("name", "description", "personality", "scenario", "first_mes", "mes_example")
-V2_TEXTS = ("creator_notes", "system_prompt", "post_history_instructions", "creator",
-            "character_version")  # fmt: skip
+SPECS = ("chara_card_v2", "chara_card_v3")
+_MOST_NAMED = 3
+_HINT = "a card is a JSON object with `spec` chara_card_v2 or chara_card_v3 and its `data`"
 
 
 def read_card(data: bytes, *, label: str) -> dict[str, Any]:
-    """Read a card file; V1 is raised and V3 lowered to V2, unknown extensions are kept.
+    """Read a card file; V1 is raised and V3 lowered to V2, unknown fields are kept.
 
-    Raises BadInputError that says what is missing.
+    Raises BadInputError that names the fields that are missing or wrong.
     """
-    content = content_of(data, label)
+    content = _content(data, label)
     if not isinstance(content, dict):
-        raise BadInputError(f"{label} is not a character card", hint="it is a JSON object")
-    if content.get("spec") in ("chara_card_v2", "chara_card_v3"):
-        card = lowered(content)
-    elif all(isinstance(content.get(field), str) for field in V1_FIELDS):
-        card = raised(content)
-    else:
-        raise BadInputError(
-            f"{label} is not a character card", hint="its `spec` is chara_card_v2 or chara_card_v3"
-        )
-    try:
-        return valid_card(card)
-    except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        place = ".".join(str(p) for p in first["loc"])
-        raise BadInputError(
-            f"{label} is not a valid character card: {place}: {first['msg']}",
-            hint="correct this field",
-        ) from None
+        raise BadInputError(f"{label} is not a character card", hint=_HINT)
+    if content.get("spec") in SPECS:
+        return _checked(v2_from_v3(content), label)
+    if "spec" not in content and _is_v1(content):
+        return _checked(v2_from_v1(content), label)
+    raise BadInputError(f"{label} is not a character card", hint=_HINT)
 
 
-def content_of(data: bytes, label: str) -> Any:
-    """Find the card's JSON in a file of either kind."""
-    if data.startswith(PNG_MAGIC):
-        content = embedded_card(data)
+def _content(data: bytes, label: str) -> Any:
+    if data.startswith(MAGIC):
+        content = embedded_card(data, label=label)
         if content is None:
             raise BadInputError(
                 f"{label} is a picture without a character card in it",
@@ -54,25 +44,31 @@ def content_of(data: bytes, label: str) -> Any:
             )
         return content
     try:
-        return json.loads(data.decode("utf-8-sig"))
-    except (UnicodeDecodeError, ValueError) as error:
-        raise BadInputError(f"{label} is neither JSON nor a PNG with a card") from error
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise BadInputError(
+            f"{label} is neither a PNG nor UTF-8 text", hint="give a card as JSON or PNG"
+        ) from None
+    return parse_json(text, label=label, hint=_HINT)
 
 
-def lowered(content: dict[str, Any]) -> dict[str, Any]:
-    """Make V2 of V2 or V3: the same data under V2's name."""
-    card = copy.deepcopy(content)
-    card.update(spec="chara_card_v2", spec_version="2.0")
-    data = card.get("data")
-    if isinstance(data, dict):
-        data.pop("group_only_greetings", None)
-        data.setdefault("extensions", {})
-    return card
+def _is_v1(content: dict[str, Any]) -> bool:
+    return all(isinstance(content.get(field), str) for field in V1_TEXTS)
 
 
-def raised(content: dict[str, Any]) -> dict[str, Any]:
-    """Make V2 of V1."""
-    data: dict[str, Any] = {field: content[field] for field in V1_FIELDS}
-    data |= dict.fromkeys(V2_TEXTS, "")
-    data |= {"alternate_greetings": [], "tags": [], "extensions": {}}
-    return {"spec": "chara_card_v2", "spec_version": "2.0", "data": data}
+def _checked(card: dict[str, Any], label: str) -> dict[str, Any]:
+    try:
+        return valid_card(card)
+    except ValidationError as error:
+        found = error.errors(include_url=False, include_input=False)
+    named = [f"{'.'.join(str(p) for p in e['loc'])}: {_said(e['type'], e['msg'])}" for e in found]
+    more = f" and {len(named) - _MOST_NAMED} more" if len(named) > _MOST_NAMED else ""
+    raise BadInputError(
+        f"{label} is not a valid character card: {'; '.join(named[:_MOST_NAMED])}{more}",
+        hint="correct these fields, or export the card again",
+    )
+
+
+def _said(kind: str, message: str) -> str:
+    known = {"missing": "is missing", "string_pattern_mismatch": "must not be empty"}
+    return known.get(kind, message)

@@ -1,39 +1,43 @@
 """Stage 4: the people around the character, close and online, two calls side by side."""
 
-import asyncio
-
 from tasks.schemas.calls import Ask, Message, StructuredCall
 from tasks.schemas.documents import CoreDocument, Relations, SocialDocument
 from tasks.stages.stage import Stage, StageInputs
+from tasks.stages.together import together
 from tasks.stages.wording import conversation, sheet
 
+ROLE = "You invent the people around a character."
 CIRCLES = {
-    "close": "the two to four people closest to them: family, friends, somebody from work",
-    "online": "two to four fictional accounts they talk with online: a regular, a rival, a fan",
+    "close": "the two to four people closest to them: family, an old friend, somebody from work",
+    "online": "two to four people they know only online: a regular, a rival, an unlikely fan. "
+    "Each name may be a handle",
 }
 
 
 def prompt(inputs: StageInputs, circle: str) -> tuple[Message, ...]:
     """Ask for one circle."""
+    task = (
+        f"Invent {CIRCLES[circle]}. All are fictional adults with names of their own. Each story "
+        "holds a scene that the two of them remember, and something unsettled between them; no "
+        "two of these relations have the same temperature."
+    )
     core = inputs.document("core", CoreDocument)
-    task = f"Invent {CIRCLES[circle]}. Each has an own name and a story with the character."
-    return conversation(inputs.language, "You invent the people around.", task, sheet(core))
+    return conversation(inputs.language, ROLE, task, sheet(core))
 
 
 async def write(inputs: StageInputs, ask: Ask) -> SocialDocument:
     """Write the social network: two calls at once."""
-    close, online = await asyncio.gather(
-        *(
-            ask(
-                StructuredCall(
-                    name=f"social.{circle}",
-                    messages=prompt(inputs, circle),
-                    reply=Relations,
-                    max_tokens=2000,
-                )
+    close, online = await together(
+        ask(
+            StructuredCall(
+                name=f"social.{circle}",
+                messages=prompt(inputs, circle),
+                reply=Relations,
+                temperature=0.9,
+                max_tokens=2500,
             )
-            for circle in CIRCLES
         )
+        for circle in CIRCLES
     )
     return SocialDocument(close=close.people, online=online.people)
 
