@@ -101,9 +101,9 @@ def test_a_name_that_is_known_later_is_shown_then() -> None:
 
 def test_the_runs_own_events_tell_its_state_and_unknown_steps_nothing() -> None:
     run = progress(plan())
-    run.apply(StepEvent(id="1-0", step="", state="partial", at_ms=1))
+    run.apply(StepEvent(id="1-0", step="", state="finished", at_ms=1))
     run.apply(StepEvent(id="2-0", step="p9.core", state="done", at_ms=2, persona=9))
-    assert run.run_state == "partial"
+    assert run.run_state == "finished"
     assert run.settled.settled == 0
     assert [person.index for person in run.personas()] == [1]
 
