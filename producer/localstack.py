@@ -95,7 +95,7 @@ async def missing_services(settings: Settings, wishes: StackWishes) -> list[str]
     try:
         deps = await open_deps(settings)
         try:
-            names = [service.name for service in await live_services(deps)]
+            names = [s.name for s in await live_services(deps) if s.state == "running"]
         finally:
             await deps.close()
     except (RedisError, OSError):

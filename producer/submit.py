@@ -60,7 +60,7 @@ async def live_services(deps: Deps) -> list[ServiceLine]:
 async def check_workers(deps: Deps, request: Request) -> None:
     """Check that somebody serves every queue that the run needs. Raises NoWorkerError."""
     services = await live_services(deps)
-    served = {queue for service in services for queue in service.queues}
+    served = {q for service in services if service.state == "running" for q in service.queues}
     if request.kind != "images" and not served.intersection(LLM_QUEUES):
         raise NoWorkerError(
             "no LLM worker is running, so nobody would write",

@@ -29,7 +29,7 @@ def task_of(name: StepName) -> str:
 
 
 def queue_for(name: StepName, priority: Priority) -> str:
-    """Name a step's queue (not a picture's): starting a character waits behind the rest."""
+    """Name a step's queue (not a picture's): a chain under way goes before all else."""
     return llm_queue(priority, phase_of(name.part))
 
 
@@ -64,7 +64,7 @@ def tweet_chord(run_id: str, persona: int, request: Request, *, group: int) -> S
 
 def tweets_signature(run_id: str, steps: Sequence[str], priority: Priority) -> Signature:
     """Build the signature that writes a small group of tweets at once."""
-    queue = llm_queue(priority, "tweets")
+    queue = llm_queue(priority, "rest")
     return signature("tweet.write", args=(run_id, list(steps)), immutable=True, queue=queue)
 
 

@@ -2,18 +2,19 @@
 
 A worker asks its queues in the order of their names (kombu's `sorted` strategy over BRPOP; its
 `priority` strategy iterates a set), hence the digits. A chain that is under way goes first: it is
-the longest path that is left. Then tweets, so that pictures keep the GPUs busy while later
-characters are still being written. New characters start when neither waits (docs/decisions/0006).
+the longest path that is left. Tweets and new characters share what remains, in order of arrival, so
+that pictures keep the GPUs busy while later characters are still being written; a run's window
+(producer/plan.py) bounds how many characters are under way (docs/decisions/0006).
 """
 
 import re
 from typing import Literal
 
 Priority = Literal["interactive", "batch"]
-Phase = Literal["chain", "tweets", "start"]
+Phase = Literal["chain", "rest"]
 
 PRIORITIES: tuple[Priority, ...] = ("interactive", "batch")
-PHASES: tuple[Phase, ...] = ("chain", "tweets", "start")
+PHASES: tuple[Phase, ...] = ("chain", "rest")
 
 
 def llm_queue(priority: Priority, phase: Phase) -> str:
@@ -36,9 +37,8 @@ def node_label(node: str) -> str:
 
 def phase_of(part: str) -> Phase:
     """Name the phase of a step by its part of the step id (`core`, `t07`, `calendar`)."""
-    if part == "core":
-        return "start"
-    return "tweets" if part[:1] == "t" and part[1:].isdigit() else "chain"
+    is_tweet = part[:1] == "t" and part[1:].isdigit()
+    return "rest" if part == "core" or is_tweet else "chain"
 
 
 def rank_of(part: str, priority: Priority) -> int:

@@ -3,6 +3,7 @@
 Workers start and stop it, Celery's signals do in pool children; tasks only ask for it.
 """
 
+import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -15,6 +16,9 @@ from tasks.errors import ConfigurationError
 from tasks.images.renderer import Renderer, open_renderer
 from tasks.portal import Portal
 from tasks.settings import Settings, load_settings
+from tasks.store import keys
+
+WARM_S = 3600
 
 
 @dataclass
@@ -114,7 +118,15 @@ def runtime() -> Runtime:
 def open_pool_child(**_: Any) -> None:
     """Start the runtime of a pool's child process; a GPU worker's child loads its model too."""
     settings = load_settings()
-    start_runtime(settings, models=not settings.device, device=settings.device).warm_up()
+    started = start_runtime(settings, models=not settings.device, device=settings.device)
+    started.warm_up()
+    if settings.gpu_queue:
+        started.run(say_warm, settings.gpu_queue)
+
+
+async def say_warm(deps: Deps, queue: str) -> None:
+    """Tell the parent's heartbeat that this queue's model is loaded."""
+    await deps.redis.set(keys.gpu_warm(queue), os.getppid(), ex=WARM_S)
 
 
 @signals.worker_process_shutdown.connect(weak=False)

@@ -84,6 +84,7 @@ class Settings(BaseSettings):
     tweet_group: int = Field(default=2, ge=1, le=50)
     renderer: str = "tiny"
     device: Literal["", "cpu", "cuda"] = ""
+    gpu_queue: str = ""
     picture_batch: int = Field(default=4, ge=1, le=64)
 
     retention_s: int = Field(default=7 * 86400, ge=60)

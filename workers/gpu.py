@@ -5,6 +5,7 @@ device is pinned by the environment that this process was started with, before a
 loaded.
 """
 
+import os
 from typing import Any
 
 from celery import signals
@@ -30,6 +31,7 @@ def run_gpu_worker(settings: Settings, *, index: int) -> int:
     try:
         runtime.portal.call(presence.refuse_double)
         configure_pool(queue)
+        os.environ["CASTLINE_GPU_QUEUE"] = queue
 
         @signals.worker_ready.connect(weak=False)
         def begin(**_: Any) -> None:

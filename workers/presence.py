@@ -42,7 +42,7 @@ class Presence:
             name=name,
             pid=os.getpid(),
             node=settings.node,
-            state="running",
+            state="starting" if gpu else "running",
             queues=tuple(queues),
             provider=provider.name if provider else "",
             model=provider.model if provider else "",
@@ -50,6 +50,7 @@ class Presence:
             started_at=time.time(),
         )
         self._gpu = gpu
+        self._warm = not gpu
 
     async def beat_for_ever(self) -> None:
         """Beat until cancelled; a Redis that is away is waited for."""
@@ -64,12 +65,20 @@ class Presence:
         """Say once that the service is there."""
         seconds, micros = await self._redis.time()
         now = int(seconds) * 1000 + int(micros) // 1000
+        if not self._warm:
+            await self._look_whether_warm()
         line = self._line.model_copy(update={"seen_ms": now})
         async with self._redis.pipeline(transaction=False) as pipe:
             pipe.hset(keys.SERVICES, line.name, line.model_dump_json())
-            for queue in line.queues if self._gpu else ():
+            for queue in line.queues if self._gpu and self._warm else ():
                 pipe.zadd(keys.GPUS, {queue: now + LEASE_MS})
             await pipe.execute()
+
+    async def _look_whether_warm(self) -> None:
+        """Run only when our own child has loaded its model; before that, nothing is placed here."""
+        if await self._redis.get(keys.gpu_warm(self._line.queues[0])) == str(os.getpid()):
+            self._warm = True
+            self._line = self._line.model_copy(update={"state": "running"})
 
     async def refuse_double(self) -> None:
         """Refuse to serve a GPU queue that another live process serves.

@@ -76,6 +76,11 @@ def gpu_steps(queue: str) -> str:
     return f"{GPU_STEPS}:{queue}"
 
 
+def gpu_warm(queue: str) -> str:
+    """Key that names the worker process whose child has loaded its model."""
+    return f"{PREFIX}:gpu-warm:{queue}"
+
+
 def gpu_bell(queue: str) -> str:
     """Key that is there while a GPU's bell is rung or its worker draws."""
     return f"{GPU_BELL}:{queue}"

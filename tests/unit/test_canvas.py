@@ -37,7 +37,7 @@ def test_a_chain_can_be_taken_up_in_its_middle() -> None:
 def test_starting_and_continuing_and_each_priority_have_queues_of_their_own() -> None:
     built = json.loads(json.dumps(persona_chain("r", "p0.core", request(priority="batch"))))
     queues = [task["options"]["queue"] for task in built["kwargs"]["tasks"]]
-    assert queues[0] == "llm.2-batch.3-start"
+    assert queues[0] == "llm.2-batch.2-rest"
     assert set(queues[1:]) == {"llm.2-batch.1-chain"}
 
 

@@ -6,11 +6,9 @@ from tasks.routing import LLM_QUEUES, gpu_queue
 def test_sorting_by_name_puts_interactive_before_batch_and_chains_before_tweets() -> None:
     assert sorted(LLM_QUEUES) == [
         "llm.1-interactive.1-chain",
-        "llm.1-interactive.2-tweets",
-        "llm.1-interactive.3-start",
+        "llm.1-interactive.2-rest",
         "llm.2-batch.1-chain",
-        "llm.2-batch.2-tweets",
-        "llm.2-batch.3-start",
+        "llm.2-batch.2-rest",
     ]
 
 
