@@ -34,6 +34,7 @@ from tasks.store.ledger import BELL_MS
 log = logging.getLogger(__name__)
 
 LONGEST_S = 120.0
+LOOK_AGAIN_S = 0.1
 Drawn = RenderedPicture | PermanentError
 
 
@@ -84,21 +85,34 @@ async def draw_batches(
 ) -> bool:
     """Draw this batch and those after it, claiming the next and storing the last meanwhile.
 
-    Returns whether the GPU is lost.
+    Returns whether the GPU is lost; pictures that were claimed and not drawn are given back then.
     """
-    storing = asyncio.ensure_future(asyncio.sleep(0))
+    storing: asyncio.Future[None] = asyncio.ensure_future(asyncio.sleep(0))
     lost = False
     while batch and not lost:
         await deps.redis.set(keys.gpu_bell(queue), "1", px=BELL_MS)
         drawing = asyncio.ensure_future(draw(gpu, batch))
-        coming = await fill_batch(deps, queue, []) if time.monotonic() < until else []
-        await asyncio.wait([drawing])
-        await storing
-        storing = asyncio.ensure_future(settle_batch(deps, batch, drawing))
+        before, storing = storing, asyncio.ensure_future(settle_batch(deps, batch, drawing))
+        batch = await claim_while(deps, queue, drawing, until)
+        await before
         lost = isinstance(drawing.exception(), GpuLostError | PictureMemoryError)
-        batch = coming
     await storing
+    for waiting in batch:
+        deps.leases.release(waiting.claim)
+        await deps.ledger.postpone(waiting.claim, delay_s=0, free=True)
     return lost
+
+
+async def claim_while(
+    deps: Deps, queue: str, drawing: "asyncio.Future[list[Drawn]]", until: float
+) -> list[Waiting]:
+    """Claim the next batch while one is drawn; pictures that are assigned late still fit in."""
+    coming: list[Waiting] = []
+    while not drawing.done():
+        if time.monotonic() < until:
+            await fill_batch(deps, queue, coming)
+        await asyncio.wait([drawing], timeout=LOOK_AGAIN_S)
+    return coming
 
 
 async def settle_batch(
@@ -130,12 +144,15 @@ async def claim_picture(deps: Deps, run_id: str, step: str, queue: str) -> Waiti
 async def fill_batch(deps: Deps, queue: str, batch: list[Waiting]) -> list[Waiting]:
     """Claim the oldest pictures of this queue until a batch of one run is full."""
     most = deps.settings.picture_batch
+    if len(batch) >= most:
+        return batch
     members = await deps.redis.zrange(keys.gpu_steps(queue), 0, 4 * most)
     for member in members:
         if len(batch) >= most:
             break
         run_id, step = member.split(" ", 1)
-        if batch and batch[0].claim.run_id != run_id:
+        other_run = bool(batch) and batch[0].claim.run_id != run_id
+        if other_run or deps.leases.holds(run_id, step):
             continue
         waiting = await claim_picture(deps, run_id, step, "")
         if waiting is not None:

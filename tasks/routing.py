@@ -1,10 +1,10 @@
 """Every queue name, once; who consumes which, and in what order.
 
 A worker asks its queues in the order of their names (kombu's `sorted` strategy over BRPOP; its
-`priority` strategy iterates a set), hence the digits. A chain that is under way goes first: it is
-the longest path that is left. Tweets and new characters share what remains, in order of arrival, so
-that pictures keep the GPUs busy while later characters are still being written; a run's window
-(producer/plan.py) bounds how many characters are under way (docs/decisions/0006).
+`priority` strategy iterates a set), hence the digits. Threads take chains under way first, since
+those are the longest path that is left; a run's window (producer/plan.py) bounds how many there
+are. At the gate chains and tweets take turns, so that pictures keep the GPUs busy while later
+characters are still being written (docs/decisions/0006).
 """
 
 import re
@@ -41,6 +41,6 @@ def phase_of(part: str) -> Phase:
     return "rest" if part == "core" or is_tweet else "chain"
 
 
-def rank_of(part: str, priority: Priority) -> int:
-    """Rank a step as its queue ranks: 0 goes first."""
-    return PRIORITIES.index(priority) * len(PHASES) + PHASES.index(phase_of(part))
+def rank_of(priority: Priority) -> int:
+    """Rank a priority at the gate: 0 goes first."""
+    return PRIORITIES.index(priority)

@@ -12,7 +12,7 @@ from tasks.errors import ConfigurationError, ServiceAwayError
 from tasks.images.intake import data_url, read_picture
 from tasks.llm.scope import CallScope, CallTally
 from tasks.llm.structured import ask_structured
-from tasks.routing import rank_of
+from tasks.routing import phase_of, rank_of
 from tasks.schemas.calls import Ask, Reply, StructuredCall
 from tasks.schemas.ledger import StoredDocument
 from tasks.schemas.plan import Request, Source
@@ -41,7 +41,8 @@ def asker(
         key=f"{run_id}|{step}|{made_from}",
         run_id=run_id,
         run_slots=request.max_concurrent or 0,
-        rank=rank_of(StepName.parse(step).part, request.priority),
+        rank=rank_of(request.priority),
+        flow=f"{run_id}|{phase_of(StepName.parse(step).part)}",
         tally=tally,
     )
 

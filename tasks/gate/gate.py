@@ -1,7 +1,7 @@
 """The gate: one Redis decides for the whole cluster which model call may leave now.
 
 Rates, slots and blocks live in Lua (`lua/`); this face adds waiting. Callers of one process queue
-at a turnstile (by rank, then fairly across runs) and only its head asks Redis, so waiting costs
+at a turnstile (by rank, then fairly across flows) and only its head asks Redis, so waiting costs
 one question at a time. If Redis is away, nothing is granted.
 """
 
@@ -61,15 +61,16 @@ class Gate:
         run_id: str = "",
         run_slots: int = 0,
         rank: int = 0,
+        flow: str = "",
     ) -> Granted:
         """Wait for a grant; `tokens` is the estimate that is reserved, `run_slots` the run's cap.
 
-        Lower ranks go first within this process. Runs with a cap of their own queue apart, so that
-        a full one holds nobody up. Cancelling the wait leaves nothing behind. Raises
-        ServiceAwayError when Redis is away.
+        Lower ranks go first within this process, flows of one rank take turns. Runs with a cap of
+        their own queue apart, so that a full one holds nobody up. Cancelling the wait leaves
+        nothing behind. Raises ServiceAwayError when Redis is away.
         """
         turnstile = self._turnstiles[provider, run_id if run_slots else ""]
-        async with turnstile.turn(rank=rank, run_id=run_id):
+        async with turnstile.turn(rank=rank, flow=flow or run_id):
             while True:
                 freed = self._freed[provider]
                 freed.clear()

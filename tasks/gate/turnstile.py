@@ -1,7 +1,8 @@
-"""Who of one process asks the gate next: by rank, then fairly across runs, then in order.
+"""Who of one process asks the gate next: by rank, then fairly across flows, then in order.
 
-Within a rank, runs take turns by start-time fair queueing (Goyal, Vin and Cheng, 1996), so a run of
-a thousand calls does not keep one of ten waiting. Only the head asks Redis.
+Within a rank, flows (a run's chains, a run's tweets) take turns by start-time fair queueing (Goyal,
+Vin and Cheng, 1996), so a thousand calls of one do not keep ten of another waiting. Only the head
+asks Redis.
 """
 
 import asyncio
@@ -24,10 +25,10 @@ class Turnstile:
         self._occupied = False
 
     @contextlib.asynccontextmanager
-    async def turn(self, *, rank: int, run_id: str) -> AsyncIterator[None]:
+    async def turn(self, *, rank: int, flow: str) -> AsyncIterator[None]:
         """Wait for our turn, then hold it; lower ranks go first."""
-        start = max(self._virtual, self._last.get(run_id, 0))
-        self._last[run_id] = start + 1
+        start = max(self._virtual, self._last.get(flow, 0))
+        self._last[flow] = start + 1
         ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         heapq.heappush(self._waiting, (rank, start, next(self._order), ready))
         self._admit()

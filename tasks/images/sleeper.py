@@ -33,7 +33,7 @@ class SleepRenderer:
         """There is nothing to release."""
 
     def _rendered(self, plan: Drawing) -> RenderedPicture:
-        time.sleep(self._seconds)
+        until = time.monotonic() + self._seconds
         request = plan.request
         image = _labelled(plan.size or SIZE, request)
         details = {
@@ -44,8 +44,10 @@ class SleepRenderer:
             "steps": plan.steps,
             "guidance": plan.guidance,
         }
+        png = encode_png(image, details)
+        time.sleep(max(0.0, until - time.monotonic()))  # drawing the label is part of the time
         return RenderedPicture(
-            png=encode_png(image, details),
+            png=png,
             width=image.width,
             height=image.height,
             model=self.name,

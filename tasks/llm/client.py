@@ -70,6 +70,7 @@ class LLMClient:
             run_id=scope.run_id,
             run_slots=scope.run_slots,
             rank=scope.rank,
+            flow=scope.flow,
         )
         used: int | None = None
         try:

@@ -30,11 +30,13 @@ class CallTally:
 class CallScope:
     """Where a call belongs: `key` seeds its idempotency keys, `run_slots` caps its run (0 = no).
 
-    Of the calls that wait in one process, those of lower `rank` go first.
+    Of the calls that wait in one process, those of lower `rank` go first; of one rank, flows take
+    turns.
     """
 
     key: str
     run_id: str = ""
     run_slots: int = 0
     rank: int = 0
+    flow: str = ""
     tally: CallTally = field(default_factory=CallTally)

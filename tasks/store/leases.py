@@ -19,14 +19,18 @@ class LeaseKeeper:
 
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
-        self._held: dict[tuple[str, str], tuple[Claim, anyio.CancelScope]] = {}
+        self._held: dict[tuple[str, str], tuple[Claim, anyio.CancelScope | None]] = {}
         self._timer: asyncio.Task[None] | None = None
 
-    def hold(self, claim: Claim, scope: anyio.CancelScope) -> None:
-        """Renew this claim from now on; cancel `scope` when its lease is lost."""
+    def hold(self, claim: Claim, scope: anyio.CancelScope | None = None) -> None:
+        """Renew this claim from now on; cancel `scope` (the work) when its lease is lost."""
         self._held[claim.run_id, claim.step] = (claim, scope)
         if self._timer is None or self._timer.done():
             self._timer = asyncio.create_task(self._renew_while_held())
+
+    def holds(self, run_id: str, step: str) -> bool:
+        """Whether this process works on a step."""
+        return (run_id, step) in self._held
 
     def release(self, claim: Claim) -> None:
         """Stop renewing this claim."""
@@ -56,6 +60,9 @@ class LeaseKeeper:
             return
         for step in lost:
             claim, scope = self._held.get((run_id, step), (None, None))
-            if claim is not None and scope is not None and claim.fence == fences[step]:
-                log.warning("lease of %s %s was lost; its work stops", run_id, step)
+            if claim is None or claim.fence != fences[step]:
+                continue
+            log.warning("lease of %s %s was lost; its work stops", run_id, step)
+            self.release(claim)
+            if scope is not None:
                 scope.cancel()

@@ -8,22 +8,22 @@ from tasks.gate.turnstile import Turnstile
 
 
 async def order_of(*callers: tuple[int, str]) -> list[tuple[int, str]]:
-    """Let callers of (rank, run) arrive at a taken turnstile; note in what order they enter."""
+    """Let callers of (rank, flow) arrive at a taken turnstile; note in what order they enter."""
     turnstile, entered = Turnstile(), []
     opened = asyncio.Event()
 
     async def blocker() -> None:
-        async with turnstile.turn(rank=0, run_id="blocker"):
+        async with turnstile.turn(rank=0, flow="blocker"):
             await opened.wait()
 
-    async def caller(rank: int, run: str) -> None:
-        async with turnstile.turn(rank=rank, run_id=run):
-            entered.append((rank, run))
+    async def caller(rank: int, flow: str) -> None:
+        async with turnstile.turn(rank=rank, flow=flow):
+            entered.append((rank, flow))
 
     tasks = [asyncio.create_task(blocker())]
     await asyncio.sleep(0)
-    for rank, run in callers:
-        tasks.append(asyncio.create_task(caller(rank, run)))
+    for rank, flow in callers:
+        tasks.append(asyncio.create_task(caller(rank, flow)))
         await asyncio.sleep(0)
     opened.set()
     await asyncio.gather(*tasks)
@@ -37,10 +37,10 @@ async def test_lower_ranks_go_first_and_equals_in_order() -> None:
 
 
 @pytest.mark.anyio
-async def test_a_run_of_few_calls_does_not_wait_for_a_run_of_many() -> None:
+async def test_a_flow_of_few_calls_does_not_wait_for_a_flow_of_many() -> None:
     entered = await order_of(*[(0, "many")] * 6, (0, "few"), (0, "few"))
     assert entered.index((0, "few")) <= 2
-    assert [run for _, run in entered[-4:]] == ["many"] * 4
+    assert [flow for _, flow in entered[-4:]] == ["many"] * 4
 
 
 @pytest.mark.anyio
@@ -49,7 +49,7 @@ async def test_a_caller_that_gives_up_does_not_block_the_others() -> None:
     inside = asyncio.Event()
 
     async def hold(seconds: float) -> None:
-        async with turnstile.turn(rank=0, run_id="r"):
+        async with turnstile.turn(rank=0, flow="r"):
             inside.set()
             await asyncio.sleep(seconds)
 

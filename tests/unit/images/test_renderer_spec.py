@@ -72,7 +72,8 @@ def test_the_sleeper_waits_once_a_picture_and_keeps_the_order(
     asked = [PictureRequest(prompt=f"picture {seed}", seed=seed) for seed in (5, 3, 9)]
     drawn = renderer.render(asked)
     renderer.close()
-    assert waits == [2.5, 2.5, 2.5]
+    assert len(waits) == 3
+    assert all(0 < wait <= 2.5 for wait in waits)  # drawing the label is part of the 2.5 s
     assert [picture.seed for picture in drawn] == [5, 3, 9]
     assert picture_metadata(drawn[1].png)["prompt"] == "picture 3"
     assert "no model" in drawn[0].model
