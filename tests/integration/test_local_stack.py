@@ -1,0 +1,261 @@
+"""The local stack as authors and operators use it: real Valkey, real workers, real pictures."""
+
+import json
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import psutil
+import pytest
+from PIL import Image
+
+from tasks.stackfile import read_note
+from tests.castline import Castline, wait_for
+
+pytestmark = pytest.mark.integration
+
+TEXT = "A clockmaker in a mountain village who collects the sounds of bells."
+
+
+@pytest.fixture(scope="module")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Castline]:
+    """Start a stack with two image workers; stop it and see that nothing of it is left."""
+    folder = tmp_path_factory.mktemp("stack")
+    castline = Castline(
+        folder,
+        {"CASTLINE_HOME": str(folder / "home"), "CASTLINE_RESEND_S": "3", "CASTLINE_LEASE_S": "6"},
+    )
+    done = castline.run("up", "--detach", "--gpus", "2", "--no-flower", timeout_s=120)
+    assert done.returncode == 0, done.stderr
+    note = read_note(folder / "home")
+    assert note is not None
+    family = [psutil.Process(note.supervisor_pid)]
+    family += family[0].children(recursive=True)
+    yield castline
+    family += [p for p in family[0].children(recursive=True) if p not in family]
+    done = castline.run("down")
+    assert done.returncode == 0, done.stderr
+    assert [p for p in family if p.is_running() and p.status() != "zombie"] == []
+
+
+@pytest.fixture(scope="module")
+def finished(stack: Castline) -> dict[str, Any]:
+    """Run the main job once."""
+    return stack.json("run", "--text", TEXT, "--personas", "3", "--tweets", "10", "--images",
+                      "--out", "main")  # fmt: skip
+
+
+def test_the_main_job_gives_the_json_of_the_design(finished: dict[str, Any]) -> None:
+    assert finished["state"] == "done"
+    assert finished["personas"] == {"total": 3, "done": 3, "failed": 0}
+    assert finished["tweets"] == {"total": 30, "done": 30, "failed": 0}
+    assert finished["images"] == {"total": 30, "done": 30, "failed": 0}
+    assert finished["calls"]["made"] >= 3 * 11 + 3 + 30
+    assert finished["failures"] == []
+
+
+def test_the_folder_holds_characters_tweets_and_pictures(
+    stack: Castline, finished: dict[str, Any]
+) -> None:
+    out = Path(finished["out"])
+    assert json.loads((out / "run.json").read_text())["run_id"] == finished["run_id"]
+    assert "AI-generated" in (out / "index.html").read_text()
+    cards = sorted(out.glob("*/card.json"))
+    assert len(cards) == 3
+    names = {json.loads(card.read_text())["data"]["name"] for card in cards}
+    assert len(names) == 3
+    for card in cards:
+        tweets = json.loads((card.parent / "tweets.json").read_text())
+        assert [t["slot"] for t in tweets["tweets"]] == list(range(1, 11))
+        assert all(t["text"] and t["status"] == "done" for t in tweets["tweets"])
+        for tweet in tweets["tweets"]:
+            with Image.open(card.parent / tweet["image"]) as picture:
+                assert picture.text["AI-generated"] == "true"
+
+
+def test_both_image_workers_drew(stack: Castline, finished: dict[str, Any]) -> None:
+    logs = [(stack.folder / "home" / "logs" / f"gpu-{i}.log").read_text() for i in (0, 1)]
+    assert all("drew" in log for log in logs)
+
+
+def test_status_names_services_queues_and_gates(stack: Castline) -> None:
+    status = stack.json("status")
+    names = " ".join(service["name"] for service in status["services"])
+    for kind in ("redis", "llm", "gpu-0", "gpu-1", "upkeep"):
+        assert kind in names
+    assert {"name", "pid", "node", "state"} <= set(status["services"][0])
+    assert sum(q["name"].startswith("gpu.") for q in status["queues"]) == 2
+    assert {"name", "waiting", "running"} <= set(status["queues"][0])
+    assert status["gates"][0]["provider"] == "simulated"
+
+
+def test_the_same_folder_is_refused_for_another_run(
+    stack: Castline, finished: dict[str, Any]
+) -> None:
+    runs = len(stack.json("runs")["runs"])
+    done = stack.run("run", "--text", TEXT, "--out", "main")
+    assert done.returncode == 2
+    assert finished["run_id"] in done.stderr
+    assert len(stack.json("runs")["runs"]) == runs
+
+
+def test_results_and_watch_write_the_same_run_again(
+    stack: Castline, finished: dict[str, Any]
+) -> None:
+    written = stack.json("results", finished["run_id"], "--out", "again")
+    assert written["tweets"]["done"] == 30
+    assert (stack.folder / "again" / "index.html").exists()
+    assert stack.json("watch", finished["run_id"])["state"] == "done"
+
+
+def test_tweets_and_pictures_can_be_made_from_files(
+    stack: Castline, finished: dict[str, Any]
+) -> None:
+    card = next(iter(sorted(Path(finished["out"]).glob("*/card.png"))))
+    tweets = stack.json("tweets", "--persona", str(card), "--count", "2", "--out", "more")
+    assert tweets["state"] == "done"
+    assert tweets["tweets"]["done"] == 2
+    file = next((stack.folder / "more").glob("*/tweets.json"))
+    pictures = stack.json("images", "--tweets", str(file), "--num-gpus", "2", "--out", "drawn")
+    assert pictures["images"] == {"total": 2, "done": 2, "failed": 0}
+
+
+def test_a_character_comes_from_a_picture_and_keeps_it_as_portrait(stack: Castline) -> None:
+    picture = Path(__file__).parents[2] / "examples" / "portrait.png"
+    done = stack.json("persona", "--image", str(picture), "--out", "seen")
+    assert done["personas"]["done"] == 1
+    assert done["calls"]["made"] == 12
+    card = next((stack.folder / "seen").glob("*/card.png"))
+    with Image.open(card) as portrait, Image.open(picture) as given:
+        assert {"chara", "ccv3"} <= set(portrait.text)
+        assert portrait.size == given.size
+
+
+def test_a_chinese_brief_gives_chinese_tweets_for_the_days_of_a_calendar(stack: Castline) -> None:
+    examples = Path(__file__).parents[2] / "examples"
+    done = stack.json(
+        "run", "--brief", str(examples / "tea-master.zh.md"), "--language", "zh", "--tweets", "3",
+        "--calendar", str(examples / "calendar.json"), "--out", "zh",
+    )  # fmt: skip
+    assert done["state"] == "done"
+    tweets = json.loads(next((stack.folder / "zh").glob("*/tweets.json")).read_text())["tweets"]
+    assert [t["date"] for t in tweets] == ["2026-12-01", "2026-12-02", "2026-12-03"]
+    assert all(any("一" <= c <= "鿿" for c in t["text"]) for t in tweets)
+
+
+def test_a_cancelled_run_says_so_and_a_retry_finishes_it(stack: Castline) -> None:
+    begun = stack.json("run", "--text", TEXT, "--personas", "6", "--tweets", "20", "--detach",
+                       "--out", "cancelled")  # fmt: skip
+    stack.json("cancel", begun["run_id"])
+    ended = wait_for(
+        "the end of the cancelled run",
+        lambda: (s := stack.json("status", begun["run_id"]))["state"] != "running" and s,
+    )
+    assert ended["state"] == "cancelled"
+    again = stack.json("retry", begun["run_id"])
+    assert again["state"] == "done"
+    assert again["tweets"] == {"total": 120, "done": 120, "failed": 0}
+
+
+def test_ctrl_c_ends_the_waiting_and_the_run_goes_on(stack: Castline) -> None:
+    waiting = stack.start("run", "--text", TEXT, "--personas", "3", "--tweets", "60", "--json",
+                          "--out", "left")  # fmt: skip
+    wait_for(
+        "the new run",
+        lambda: {line["run_id"] for line in stack.json("runs")["runs"]} - known,
+    )
+    waiting.send_signal(signal.SIGINT)
+    out, err = waiting.communicate(timeout=60)
+    run_id = json.loads(out)["run_id"]
+    if waiting.returncode == 0:
+        pytest.skip("the run was over before Ctrl-C came")
+    assert waiting.returncode == 130
+    assert f"castline watch {run_id}" in err
+    assert stack.json("watch", run_id)["tweets"]["done"] == 180
+
+
+def test_a_killed_worker_is_back_and_its_run_is_finished(stack: Castline) -> None:
+    begun = stack.json("run", "--text", TEXT, "--personas", "4", "--tweets", "10", "--images",
+                       "--detach", "--out", "killed")  # fmt: skip
+    before = {n: s["pid"] for n, s in stack.services().items() if n.startswith(("llm", "gpu-0"))}
+    for pid in before.values():
+        os.kill(pid, signal.SIGKILL)
+
+    def both_are_back() -> bool:
+        now = stack.services()
+        kinds = {n.split("-")[0] for n, s in now.items() if s["pid"] not in before.values()}
+        return {"llm", "gpu"} <= kinds and "gpu-0" in " ".join(
+            n for n, s in now.items() if s["pid"] not in before.values()
+        )
+
+    wait_for("both workers to be back", both_are_back)
+    done = stack.json("watch", begun["run_id"])
+    assert done["state"] == "done"
+    assert done["tweets"] == {"total": 40, "done": 40, "failed": 0}
+    assert done["images"] == {"total": 40, "done": 40, "failed": 0}
+
+
+def test_workers_of_another_host_that_join_a_run_get_work(stack: Castline) -> None:
+    note = read_note(stack.folder / "home")
+    assert note is not None
+    other = Castline(
+        stack.folder,
+        {
+            "CASTLINE_HOME": str(stack.folder / "other-home"),
+            "CASTLINE_REDIS_URL": note.redis_url,
+            "CASTLINE_BLOBS": f"file://{stack.folder}/home/blobs",
+            "CASTLINE_NODE": "second.host",
+            "CASTLINE_LLM_BASE_URL": note.simulate_url,
+            "CASTLINE_LLM_MODEL": "castline-simulated",
+            "CASTLINE_RENDERER": "sleep:0.3",
+        },
+    )
+    begun = stack.json("run", "--text", TEXT, "--personas", "8", "--tweets", "20", "--images",
+                       "--renderer", "sleep:0.3", "--detach", "--out", "shared")  # fmt: skip
+    workers = [other.start("worker", "llm"), other.start("worker", "gpu", "--device", "cpu")]
+    try:
+        assert stack.json("watch", begun["run_id"])["state"] == "done"
+    finally:
+        for worker in workers:
+            worker.send_signal(signal.SIGTERM)
+        said = [worker.communicate(timeout=60)[1] for worker in workers]
+    assert "drew" in said[1]
+    assert [worker.returncode for worker in workers] == [0, 0]
+
+
+def test_any_openai_compatible_server_serves_and_sees_only_strict_keyed_calls(
+    tmp_path: Path,
+) -> None:
+    castline = Castline(tmp_path, {})
+    provider = castline.start("simulate", "--port", "0", "--api-key", "sk-test", "--latency", "0")
+    assert provider.stderr is not None
+    line = provider.stderr.readline()
+    address = "http://" + line.split("http://")[1].split()[0]
+    foreign = Castline(
+        tmp_path,
+        {
+            "CASTLINE_HOME": str(tmp_path / "home"),
+            "CASTLINE_LLM_BASE_URL": address,
+            "CASTLINE_LLM_API_KEY": "sk-test",
+            "CASTLINE_LLM_MODEL": "another-model",
+        },
+    )
+    try:
+        assert foreign.run("up", "--detach", "--gpus", "0", "--no-flower").returncode == 0
+        done = foreign.json("run", "--text", TEXT, "--personas", "2", "--tweets", "3")
+        assert done["state"] == "done"
+        seen = httpx.get(address.removesuffix("/v1") + "/stats").json()
+        assert seen["not_strict"] == 0
+        assert seen["without_key"] == 0
+        assert seen["duplicate_keys"] == 0
+        assert seen["granted"] == done["calls"]["made"]
+        logs = "".join(p.read_text() for p in (tmp_path / "home" / "logs").glob("*.log"))
+        assert "sk-test" not in logs
+        assert TEXT not in logs
+    finally:
+        foreign.run("down")
+        provider.terminate()
+        provider.communicate()
