@@ -1,5 +1,6 @@
 """`run`, `persona`, `tweets`, `images`: the commands that make something."""
 
+import asyncio
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -288,7 +289,11 @@ def tomorrow() -> str:
 
 async def go(deps: Deps, plan: RunPlan, *, detach: bool, as_json: bool) -> int:
     """Submit a plan and follow it, unless detached."""
-    await submit(deps, plan)
+    try:
+        await submit(deps, plan)
+    except asyncio.CancelledError:
+        say(f"Interrupted while submitting. Finish it with: castline retry {plan.run_id}")
+        raise
     if not detach:
         out = Path(plan.request.out)
         return await follow(deps, plan.run_id, out=out, as_json=as_json)
