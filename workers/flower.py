@@ -2,6 +2,9 @@
 
 import os
 
+from flower.app import Flower
+from tornado.ioloop import PeriodicCallback
+
 from tasks.app import app
 from tasks.routing import node_label
 from tasks.runtime import start_runtime, stop_runtime
@@ -9,6 +12,7 @@ from tasks.settings import Settings
 from workers.presence import Presence
 
 PURGE_OFFLINE_S = 60
+INSPECT_EVERY_S = 10
 
 
 def run_flower(settings: Settings, *, address: str, port: int) -> int:
@@ -18,6 +22,7 @@ def run_flower(settings: Settings, *, address: str, port: int) -> int:
     runtime = start_runtime(settings, models=False)
     name = f"flower@{node_label(settings.node)}"
     presence = Presence(runtime.deps.redis, settings, name=name)
+    inspect_again_and_again()
     runtime.portal.start(presence.beat_for_ever)
     try:
         app.start(
@@ -34,3 +39,18 @@ def run_flower(settings: Settings, *, address: str, port: int) -> int:
         runtime.portal.call(presence.leave)
         stop_runtime()
     return 0
+
+
+def inspect_again_and_again() -> None:
+    """Have Flower ask the workers for their queues for as long as it runs.
+
+    Flower 2.2 asks once, at its start, and so never shows the queue of a GPU worker that came later
+    on its broker page.
+    """
+    start = Flower.start
+
+    def start_and_inspect(self: Flower) -> None:
+        PeriodicCallback(self.update_workers, INSPECT_EVERY_S * 1000).start()
+        start(self)
+
+    Flower.start = start_and_inspect
