@@ -22,6 +22,7 @@ def parser() -> argparse.ArgumentParser:
     gpu = commands.add_parser("gpu")
     gpu.add_argument("--index", type=int, required=True)
     commands.add_parser("upkeep")
+    commands.add_parser("health")
     flower = commands.add_parser("flower")
     flower.add_argument("--address", required=True)
     flower.add_argument("--port", type=int, required=True)
@@ -46,6 +47,10 @@ def run(options: argparse.Namespace, settings: Settings) -> int:
         from workers.upkeep import run_upkeep
 
         return asyncio.run(run_upkeep(settings))
+    if options.command == "health":
+        from workers.health import is_alive
+
+        return OK if is_alive(settings) else SERVICE_AWAY
     if options.command == "flower":
         from workers.flower import run_flower
 
