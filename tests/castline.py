@@ -2,6 +2,7 @@
 
 import json
 import os
+import socket
 import subprocess
 import sys
 import time
@@ -58,6 +59,13 @@ class Castline:
     def services(self) -> dict[str, dict[str, Any]]:
         """Services by name, from `status --json`."""
         return {s["name"]: s for s in self.json("status")["services"]}
+
+
+def free_port() -> int:
+    """Find a free port on loopback."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
 
 
 def wait_for(what: str, look: Callable[[], Any], *, limit_s: float = 60) -> Any:

