@@ -9,6 +9,8 @@ from collections.abc import Awaitable, Callable
 from typing import Any, Literal
 
 import anyio
+from redis.exceptions import RedisError
+from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_delay, wait_fixed
 
 from tasks.deps import Deps
 from tasks.dispatch import send_steps
@@ -27,6 +29,7 @@ log = logging.getLogger(__name__)
 Outcome = Literal["done", "known", "failed", "postponed", "elsewhere"]
 Work = Callable[[CallTally], Awaitable[dict[str, Any]]]
 AGAIN_AFTER_S = 10.0
+STORE_WITHIN_S = 60.0
 
 
 async def perform(
@@ -53,7 +56,7 @@ async def fulfil(deps: Deps, claim: Claim, *, made_from: str, work: Work) -> Out
     try:
         document = await within_lease(deps, claim, work, tally)
         stored = StoredDocument(made_from=made_from, document=document, usage=tally.usage)
-        await send_released(deps, claim, await deps.ledger.store(claim, stored))
+        await send_released(deps, claim, await store_patiently(deps, claim, stored))
         return "done"
     except StaleLeaseError:
         return "elsewhere"
@@ -75,6 +78,20 @@ async def within_lease(deps: Deps, claim: Claim, work: Work, tally: CallTally) -
         finally:
             deps.leases.release(claim)
     raise StaleLeaseError(f"lease of {claim.run_id} {claim.step} was lost")
+
+
+async def store_patiently(deps: Deps, claim: Claim, stored: StoredDocument) -> list[str]:
+    """Store a document that is paid for, through a Redis that is away for a while.
+
+    Raises StaleLeaseError, and redis' own error when Redis stays away.
+    """
+    retrying = AsyncRetrying(
+        retry=retry_if_exception_type((RedisError, OSError)),
+        wait=wait_fixed(1),
+        stop=stop_after_delay(STORE_WITHIN_S),
+        reraise=True,
+    )
+    return await retrying(deps.ledger.store, claim, stored)
 
 
 async def give_up(deps: Deps, claim: Claim, error: CastlineError, tally: CallTally) -> Outcome:

@@ -4,12 +4,18 @@ It owns attempts, deadlines and the idempotency key's journey; prompts belong to
 to `tasks.llm.structured`, limits to the gate.
 """
 
+import logging
 import time
 
 import httpx
 from tenacity import AsyncRetrying
 
-from tasks.errors import RateLimitedError, RefusedCallError, TransientError
+from tasks.errors import (
+    RateLimitedError,
+    RefusedCallError,
+    ServiceAwayError,
+    TransientError,
+)
 from tasks.gate.gate import Gate
 from tasks.llm import openai_dialect
 from tasks.llm.answers import network_error, payload_of
@@ -20,6 +26,9 @@ from tasks.llm.tracing import note_completion, traced
 from tasks.llm.transport import open_client
 from tasks.schemas.calls import Message
 from tasks.schemas.completion import ChatRequest, Completion
+from tasks.schemas.limits import Granted
+
+log = logging.getLogger(__name__)
 
 CHARACTERS_PER_TOKEN = 4
 IMAGE_TOKENS = 800
@@ -83,7 +92,14 @@ class LLMClient:
                 await self._gate.block(self.provider.name, error.wait_s)
             raise
         finally:
+            await self._settle(granted, used)
+
+    async def _settle(self, granted: Granted, used: int | None) -> None:
+        """Give the slot back; an answer that is paid for survives a gate that is away."""
+        try:
             await self._gate.settle(granted, used_tokens=used)
+        except ServiceAwayError as error:
+            log.warning("a slot is left to expire: %s", error)
 
     async def _send(self, request: ChatRequest, key: str) -> Completion:
         begun = time.monotonic()

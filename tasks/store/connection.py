@@ -7,7 +7,7 @@ say `bytes | str | …` for every answer whatever the client decodes.
 from typing import Any
 from urllib.parse import urlsplit
 
-from redis.asyncio import Redis
+from redis.asyncio import BlockingConnectionPool, Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import ExponentialBackoff
 from redis.exceptions import AuthenticationError, RedisError
@@ -18,11 +18,20 @@ from tasks.errors import ServiceAwayError
 
 TextRedis = Any
 
+CONNECTIONS = 32
+POOL_WAIT_S = 30
+
 
 def connect(url: str, *, retries: int = 3) -> TextRedis:
-    """Open a lazy connection pool that decodes responses; nothing is sent yet."""
-    return Redis.from_url(
+    """Open a lazy connection pool that decodes responses; nothing is sent yet.
+
+    Hundreds of coroutines share few connections: when all are busy the next one waits, where
+    redis-py's ordinary pool raises MaxConnectionsError at its hundredth.
+    """
+    pool = BlockingConnectionPool.from_url(
         url,
+        max_connections=CONNECTIONS,
+        timeout=POOL_WAIT_S,
         decode_responses=True,
         socket_timeout=30,
         socket_connect_timeout=5,
@@ -31,6 +40,7 @@ def connect(url: str, *, retries: int = 3) -> TextRedis:
         retry=Retry(ExponentialBackoff(cap=1.0, base=0.05), retries),
         retry_on_error=[RedisConnectionError, RedisTimeoutError],
     )
+    return Redis.from_pool(pool)
 
 
 def place_of(url: str) -> str:
