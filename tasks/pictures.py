@@ -83,20 +83,24 @@ async def drain(deps: Deps, gpu: Gpu, run_id: str, step: str, queue: str) -> boo
 async def draw_batches(
     deps: Deps, gpu: Gpu, queue: str, batch: list[Waiting], until: float
 ) -> bool:
-    """Draw this batch and those after it, claiming the next and storing the last meanwhile.
+    """Draw this batch and those after it; the next one queues behind the device while it draws.
 
     Returns whether the GPU is lost; pictures that were claimed and not drawn are given back then.
     """
-    storing: asyncio.Future[None] = asyncio.ensure_future(asyncio.sleep(0))
+    storing: list[asyncio.Future[None]] = []
+    drawing = asyncio.ensure_future(draw(gpu, batch)) if batch else None
     lost = False
-    while batch and not lost:
+    while batch and drawing and not lost:
+        storing.append(asyncio.ensure_future(settle_batch(deps, batch, drawing)))
         await deps.redis.set(keys.gpu_bell(queue), "1", px=BELL_MS)
-        drawing = asyncio.ensure_future(draw(gpu, batch))
-        before, storing = storing, asyncio.ensure_future(settle_batch(deps, batch, drawing))
         batch = await claim_while(deps, queue, drawing, until)
-        await before
+        following = asyncio.ensure_future(draw(gpu, batch)) if batch else None
+        await asyncio.wait([drawing])
         lost = isinstance(drawing.exception(), GpuLostError | PictureMemoryError)
-    await storing
+        if lost and following:
+            following.cancel()
+        drawing = following
+    await asyncio.gather(*storing)
     for waiting in batch:
         deps.leases.release(waiting.claim)
         await deps.ledger.postpone(waiting.claim, delay_s=0, free=True)
@@ -106,9 +110,9 @@ async def draw_batches(
 async def claim_while(
     deps: Deps, queue: str, drawing: "asyncio.Future[list[Drawn]]", until: float
 ) -> list[Waiting]:
-    """Claim the next batch while one is drawn; pictures that are assigned late still fit in."""
+    """Claim the next batch while one is drawn: until it is full, or the device is free."""
     coming: list[Waiting] = []
-    while not drawing.done():
+    while not drawing.done() and len(coming) < deps.settings.picture_batch:
         if time.monotonic() < until:
             await fill_batch(deps, queue, coming)
         await asyncio.wait([drawing], timeout=LOOK_AGAIN_S)
