@@ -29,7 +29,7 @@ test: check
 	$(BIN)/pytest -q tests/integration tests/chaos tests/browser
 
 bench: setup
-	$(BIN)/python benchmarks/run.py
+	$(BIN)/python benchmarks/batch.py
 
 # Writes the versions of this venv as the constraints that everybody installs.
 lock:

@@ -1,6 +1,6 @@
 """The Celery app: every setting, each with its reason.
 
-Celery delivers; the ledger decides. A message may be lost or come twice (docs/reliability.md), so
+Celery delivers; the ledger decides. A message may be lost or come twice (docs/architecture.md), so
 nothing here tries to make Celery reliable: the settings keep it quick, quiet and harmless.
 """
 
