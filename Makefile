@@ -23,10 +23,10 @@ check: setup
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/check-jsonschema --builtin-schema vendor.compose-spec docker-compose.yml
-	$(BIN)/pytest -q tests/unit
+	$(BIN)/pytest -q -n auto tests/unit
 
 test: check
-	$(BIN)/pytest -q tests/integration tests/chaos tests/browser
+	$(BIN)/pytest -q tests/integration tests/browser
 
 bench: setup
 	$(BIN)/python benchmarks/batch.py

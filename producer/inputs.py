@@ -17,6 +17,7 @@ from tasks.stages.read_card import read_card
 
 LONGEST_BRIEF = 20_000
 LARGEST_FILE_BYTES = 25 * 1024 * 1024
+TWEETS_HINT = 'it looks like {"persona": …, "tweets": […]}'
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,23 +32,31 @@ class Origin:
 def read_bytes(path: Path, *, what: str) -> bytes:
     """Read a file. Raises BadInputError when it is absent, a folder, unreadable or too large."""
     try:
-        size = path.stat().st_size
-        if size > LARGEST_FILE_BYTES:
-            raise BadInputError(
-                f"{what} {path} is too large: {size / 1e6:.0f} MB",
-                hint=f"at most {LARGEST_FILE_BYTES // 1024 // 1024} MB are read; make it smaller",
-            )
-        return path.read_bytes()
+        with path.open("rb") as file:
+            data = file.read(LARGEST_FILE_BYTES + 1)  # a pipe or a device tells no size
     except FileNotFoundError:
         raise BadInputError(f"{what} {path} does not exist", hint="check the path") from None
     except IsADirectoryError:
         raise BadInputError(f"{what} {path} is a folder", hint="name a file in it") from None
     except PermissionError:
         raise BadInputError(f"{what} {path} may not be read", hint="check its rights") from None
+    except OSError as error:
+        raise BadInputError(
+            f"{what} {path} cannot be read: {error.strerror or error}", hint="check the path"
+        ) from None
+    if len(data) > LARGEST_FILE_BYTES:
+        raise BadInputError(
+            f"{what} {path} is too large",
+            hint=f"at most {LARGEST_FILE_BYTES // 1024 // 1024} MB are read; make it smaller",
+        )
+    return data
 
 
-def read_text(path: Path, *, what: str) -> str:
-    """Read a text file. Raises BadInputError when it is absent, empty or not UTF-8."""
+def read_text(path: Path, *, what: str, hint: str) -> str:
+    """Read a text file; `hint` tells what belongs into an empty one.
+
+    Raises BadInputError when it is absent, empty or not UTF-8.
+    """
     try:
         text = read_bytes(path, what=what).decode("utf-8-sig").strip()
     except UnicodeDecodeError as error:
@@ -55,13 +64,14 @@ def read_text(path: Path, *, what: str) -> str:
             f"{what} {path} is not UTF-8 text (byte {error.start})", hint="save it as UTF-8"
         ) from None
     if not text:
-        raise BadInputError(f"{what} {path} is empty", hint="write a few lines about the character")
+        raise BadInputError(f"{what} {path} is empty", hint=hint)
     return text
 
 
 def read_brief(path: Path) -> Origin:
     """Read a Markdown brief. Raises BadInputError."""
-    return brief(read_text(path, what="brief"), label=path.name)
+    text = read_text(path, what="brief", hint="write a few lines about the character")
+    return brief(text, label=path.name)
 
 
 def brief(text: str, *, label: str) -> Origin:
@@ -119,16 +129,14 @@ def read_tweets(path: Path) -> tuple[str, tuple[dict[str, Any], ...]]:
 
     Raises BadInputError when it is not such a file or a tweet lacks its picture's description.
     """
-    text = read_text(path, what="tweets file")
+    text = read_text(path, what="tweets file", hint=TWEETS_HINT)
     try:
         content = json.loads(text)
     except ValueError as error:
-        raise BadInputError(f"tweets file {path} is not JSON: {error}") from None
+        raise BadInputError(f"tweets file {path} is not JSON: {error}", hint=TWEETS_HINT) from None
     tweets = content.get("tweets") if isinstance(content, dict) else None
     if not isinstance(tweets, list) or not tweets:
-        raise BadInputError(
-            f"tweets file {path} has no tweets", hint='it looks like {"persona": …, "tweets": […]}'
-        )
+        raise BadInputError(f"tweets file {path} has no tweets", hint=TWEETS_HINT)
     return str(content.get("persona") or path.parent.name), tuple(
         checked_tweet(tweet, number, path) for number, tweet in enumerate(tweets, 1)
     )

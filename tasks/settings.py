@@ -4,14 +4,25 @@ import os
 import socket
 from functools import lru_cache
 from pathlib import Path
+from tomllib import TOMLDecodeError
 from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
-from pydantic import AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr
+from pydantic import (
+    AfterValidator,
+    AliasChoices,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+)
 from pydantic import ValidationError as PydanticError
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
+    SettingsError,
     TomlConfigSettingsSource,
 )
 
@@ -22,6 +33,21 @@ SIMULATED = "simulated"
 
 Structured = Literal["json_schema", "json_object", "prompt"]
 EmptyIsNone = BeforeValidator(lambda value: None if value == "" else value)
+
+
+def checked_redis(url: SecretStr) -> SecretStr:
+    """Refuse what is no Redis address; the message never holds the password."""
+    parts = urlsplit(url.get_secret_value())
+    try:
+        _ = parts.port  # raises ValueError for what is no port
+    except ValueError:
+        raise ValueError("the port is not a number from 0 to 65535") from None
+    if parts.scheme not in ("redis", "rediss") or not parts.hostname:
+        raise ValueError("it looks like redis://HOST:6379/0 or rediss://USER:PASSWORD@HOST:6379/0")
+    return url
+
+
+RedisUrl = Annotated[SecretStr, AfterValidator(checked_redis)]
 
 
 class ProviderTable(BaseModel):
@@ -55,7 +81,7 @@ class Settings(BaseSettings):
     )
 
     home: Path = Path(".castline")
-    redis_url: Annotated[SecretStr | None, EmptyIsNone] = None
+    redis_url: Annotated[RedisUrl | None, EmptyIsNone] = None
     blobs: str = ""
     node: str = Field(default_factory=socket.gethostname)
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
@@ -148,7 +174,7 @@ def load_settings() -> Settings:
 def read_settings(**given: Any) -> Settings:
     """Read the settings anew; `given` goes before everything else.
 
-    Raises ConfigurationError that names each wrong variable.
+    Raises ConfigurationError that names each wrong variable, or the file that cannot be read.
     """
     try:
         return Settings(**given)
@@ -156,6 +182,22 @@ def read_settings(**given: Any) -> Settings:
         lines = [f"{variable_name(e['loc'])}: {e['msg']}" for e in error.errors()]
         raise ConfigurationError(
             "wrong settings: " + "; ".join(lines), hint="correct the variable or castline.toml"
+        ) from None
+    except SettingsError as error:
+        raise ConfigurationError(
+            f"wrong settings: {error}", hint="CASTLINE_PROVIDERS is JSON; castline.toml is simpler"
+        ) from None
+    except TOMLDecodeError as error:
+        raise ConfigurationError(
+            f"castline.toml is not TOML: {error}", hint="correct castline.toml in this folder"
+        ) from None
+    except UnicodeDecodeError:
+        raise ConfigurationError(
+            ".env or castline.toml is not UTF-8 text", hint="save both as UTF-8"
+        ) from None
+    except OSError as error:
+        raise ConfigurationError(
+            f"{error.filename} cannot be read: {error.strerror}", hint="check its rights"
         ) from None
 
 

@@ -82,7 +82,7 @@ def main() -> int:
         set_up_logging(settings.log_level, json_lines=not sys.stderr.isatty())
         return run(options, settings)
     except CastlineError as error:
-        hint = f"\n  {error.hint}" if error.hint else ""
+        hint = f"\n  → {error.hint}" if error.hint else ""
         logging.getLogger("castline").debug("exit", exc_info=True)
         sys.stderr.write(f"castline: {error}{hint}\n")
         return SERVICE_AWAY if isinstance(error, ServiceAwayError) else BAD_INPUT

@@ -29,6 +29,7 @@ from tasks.errors import BadInputError
 from tasks.images.intake import portrait_png
 from tasks.images.renderer import renderer_spec
 from tasks.schemas.plan import Request, RunPlan, Source
+from tasks.stages.calendar import HINT as CALENDAR_HINT
 from tasks.stages.calendar import parse_calendar
 
 Briefs = Annotated[list[Path], typer.Option("--brief", help="Markdown brief of a character.")]
@@ -216,7 +217,7 @@ def read_calendars(paths: list[Path], personas: int, tweets: int) -> tuple[str, 
             f"{len(paths)} calendars for {personas} characters",
             hint="give one --calendar for all, or one for each character",
         )
-    texts = [inputs.read_text(path, what="calendar") for path in paths]
+    texts = [inputs.read_text(path, what="calendar", hint=CALENDAR_HINT) for path in paths]
     for path, text in zip(paths, texts, strict=True):
         parse_calendar(text, label=str(path), days=tweets)
     return tuple(texts)

@@ -57,6 +57,7 @@ def from_table(settings: Settings, name: str) -> Provider:
             f"unknown provider {name!r} (configured: {known})",
             hint=f"add [providers.{name}] to castline.toml, or change CASTLINE_PROVIDER",
         )
+    check_address(table.base_url, setting=f"base_url of provider {name!r}")
     if not table.api_key.get_secret_value() and not is_local(table.base_url):
         raise ConfigurationError(
             f"provider {name!r} has no key",
@@ -77,6 +78,7 @@ def from_table(settings: Settings, name: str) -> Provider:
 
 def from_environment(settings: Settings) -> Provider:
     """Build the one provider that CASTLINE_LLM_* describes."""
+    check_address(settings.llm_base_url, setting="CASTLINE_LLM_BASE_URL")
     key = settings.llm_api_key
     if not key.get_secret_value():
         key = settings.bigmodel_api_key
@@ -87,11 +89,6 @@ def from_environment(settings: Settings) -> Provider:
     if not settings.llm_model:
         raise ConfigurationError(
             f"no model for {settings.llm_base_url}", hint="set CASTLINE_LLM_MODEL"
-        )
-    if not settings.llm_base_url.startswith(("http://", "https://")):
-        raise ConfigurationError(
-            f"CASTLINE_LLM_BASE_URL={settings.llm_base_url!r} is not a web address",
-            hint="it looks like https://api.example.com/v1",
         )
     return Provider(
         name="llm",
@@ -117,6 +114,15 @@ def simulated_provider(base_url: str, *, slots: int) -> Provider:
         timeout_s=60.0,
         structured="json_schema",
     )
+
+
+def check_address(base_url: str, *, setting: str) -> None:
+    """Refuse what no HTTP client can call. Raises ConfigurationError."""
+    if not base_url.startswith(("http://", "https://")):
+        raise ConfigurationError(
+            f"{setting} is not a web address: {base_url!r}",
+            hint="it looks like https://api.example.com/v1",
+        )
 
 
 def is_local(base_url: str) -> bool:
