@@ -12,6 +12,7 @@ from kombu import Exchange, Queue
 
 from tasks.routing import LLM_QUEUES
 from tasks.settings import load_settings
+from tasks.transport import install as install_transport
 
 EXCHANGE = Exchange("castline", type="direct")
 
@@ -55,8 +56,9 @@ def configuration() -> Mapping[str, Any]:
         "result_serializer": "json",  # never pickle
         "accept_content": ["json"],  # a pickled message is refused unread
         "worker_send_task_events": True,  # Flower shows tasks
-        "task_send_sent_event": True,  # Flower shows queued tasks
-        "task_track_started": True,  # Flower tells running from waiting
+        "task_send_sent_event": False,  # a third of a sender's time, for what the ledger shows
+        "task_track_started": False,  # no result is kept; Flower hears it from the events
+        "worker_consumer": "workers.consumer:Consumer",  # sends those in groups
         "worker_hijack_root_logger": False,  # our logging stays as it is set up
         "worker_proc_alive_timeout": 300,  # torch takes a while to import
         "worker_cancel_long_running_tasks_on_connection_loss": False,  # a paid call may finish
@@ -93,6 +95,7 @@ def the_app() -> Celery:
     return app
 
 
+install_transport()
 app = CastlineCelery("castline")
 app.add_defaults(configuration)
 app.set_default()  # signatures are built without an app, on any thread

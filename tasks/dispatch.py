@@ -11,7 +11,7 @@ from celery.canvas import Signature
 from kombu.exceptions import OperationalError
 
 from tasks import canvas
-from tasks.app import app, queue_of
+from tasks.app import queue_of
 from tasks.errors import ServiceAwayError
 from tasks.schemas.plan import Request
 from tasks.schemas.steps import StepName
@@ -23,21 +23,22 @@ def send_step(run_id: str, step: str, request: Request) -> None:
 
     Raises ServiceAwayError when the broker is away.
     """
-    name = StepName.parse(step)
-    if name.part in canvas.CHAIN:
-        built = canvas.persona_chain(run_id, step, request)
-    elif name.is_tweet:
-        built = canvas.tweets_signature(run_id, [step], request.priority)
-    else:
-        built = canvas.step_signature(run_id, step, request.priority)
-    publish(built)
+    send_steps(run_id, [step], request)
 
 
 def send_steps(run_id: str, steps: Iterable[str], request: Request) -> None:
-    """Send several due steps over one connection. Raises ServiceAwayError."""
-    with app.producer_or_acquire():
-        for step in steps:
-            send_step(run_id, step, request)
+    """Send several due steps in few round trips. Raises ServiceAwayError."""
+    publish(*(message_of(run_id, step, request) for step in steps))
+
+
+def message_of(run_id: str, step: str, request: Request) -> Signature:
+    """Build the message of a step that is not a picture."""
+    name = StepName.parse(step)
+    if name.part in canvas.CHAIN:
+        return canvas.persona_chain(run_id, step, request)
+    if name.is_tweet:
+        return canvas.tweets_signature(run_id, [step], request.priority)
+    return canvas.step_signature(run_id, step, request.priority)
 
 
 def send_tweets(run_id: str, persona: int, request: Request, *, group: int) -> None:
@@ -62,9 +63,10 @@ async def send_placed(ledger: Ledger, run_id: str, step: str, *, queue: str = ""
     return placed
 
 
-def publish(built: Signature) -> None:
-    """Send a canvas. Raises ServiceAwayError when the broker is away."""
+def publish(*messages: Signature) -> None:
+    """Send canvases. Raises ServiceAwayError when the broker is away."""
     try:
-        built.apply_async()
+        for message in messages:
+            message.apply_async()
     except OperationalError as error:
         raise ServiceAwayError("Redis is away: the message was not sent") from error

@@ -4,6 +4,7 @@ Everything asynchronous of a worker process (ledger, gate, model client) lives o
 connection pool serves all of its threads.
 """
 
+import sys
 from collections.abc import Callable, Coroutine
 from concurrent.futures import Future
 from contextlib import AbstractContextManager
@@ -19,7 +20,7 @@ class Portal:
 
     def __init__(self) -> None:
         self._context: AbstractContextManager[BlockingPortal] = start_blocking_portal(
-            "asyncio", name="castline-loop"
+            "asyncio", backend_options={"use_uvloop": sys.platform != "win32"}, name="castline-loop"
         )
         self._portal = self._context.__enter__()
 

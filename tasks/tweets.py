@@ -1,6 +1,7 @@
 """The tasks that write tweets, in small groups, and gather a character's batch."""
 
 import asyncio
+from dataclasses import dataclass
 from typing import Any
 
 from celery import Task
@@ -36,33 +37,57 @@ def collect_tweets(self: Task, run_id: str, step: str) -> None:
     go_on_or_stop(runtime().run(collect, run_id, step, queue), step)
 
 
+@dataclass(frozen=True)
+class Material:
+    """What a group's tweets are made from: read once, the same for all of them but the day."""
+
+    card: dict[str, Any]
+    card_hash: str
+    days: dict[str, Any]
+
+
 async def write_group(deps: Deps, run_id: str, steps: list[str], queue: str) -> list[Outcome]:
     """Write a group's tweets side by side and send each one's picture as soon as it is stored."""
-    return list(await asyncio.gather(*(write_one(deps, run_id, s, queue) for s in steps)))
-
-
-async def write_one(deps: Deps, run_id: str, step: str, queue: str) -> Outcome:
-    """Write one tweet, then send its picture if one is planned."""
     request = await deps.request(run_id)
-    outcome = await write_tweet(deps, request, run_id, step, queue)
-    if outcome == "done" and request.images:
-        name = StepName.parse(step)
-        await dispatch.send_placed(deps.ledger, run_id, picture_step(name.persona, name.slot))
-    return outcome
+    groups: dict[int, Material | None] = {}
+    for persona in sorted({StepName.parse(step).persona for step in steps}):
+        groups[persona] = await read_material(deps, run_id, persona, request)
+
+    async def write_one(step: str) -> Outcome:
+        day = groups[StepName.parse(step).persona]
+        return await write_tweet(deps, request, day, run_id, step, queue)
+
+    return list(await asyncio.gather(*(write_one(step) for step in steps)))
 
 
-async def write_tweet(deps: Deps, request: Request, run_id: str, step: str, queue: str) -> Outcome:
-    """Do one tweet step."""
-    name = StepName.parse(step)
-    card = await card_of(deps, run_id, name.persona, request)
-    planned = await deps.reader.documents(run_id, [calendar_step(name.persona)])
-    if card is None or not planned:
+async def read_material(deps: Deps, run_id: str, persona: int, request: Request) -> Material | None:
+    """Read a character's card and calendar; None while one of them is missing."""
+    planned = calendar_step(persona)
+    card, found = await asyncio.gather(
+        card_of(deps, run_id, persona, request), deps.reader.documents(run_id, [planned])
+    )
+    if card is None or not found:
+        return None
+    return Material(card, made_from("card", "", "", card), found[planned].document["calendar"])
+
+
+async def write_tweet(
+    deps: Deps, request: Request, material: Material | None, run_id: str, step: str, queue: str
+) -> Outcome:
+    """Write one tweet, then send its picture if one is planned."""
+    if material is None:
         return "elsewhere"
-    days = planned[calendar_step(name.persona)].document["calendar"]
-    date = sorted(days)[name.slot - 1]
-    stage = STAGES["tweet"]
+    name, stage = StepName.parse(step), STAGES["tweet"]
+    date = sorted(material.days)[name.slot - 1]
+    day = material.days[date]
     hashed = made_from(
-        stage.name, stage.version, model_of(deps), request.language, card, name.slot, days[date]
+        stage.name,
+        stage.version,
+        model_of(deps),
+        request.language,
+        material.card_hash,
+        name.slot,
+        day,
     )
 
     async def work(tally: CallTally) -> dict[str, Any]:
@@ -70,15 +95,18 @@ async def write_tweet(deps: Deps, request: Request, run_id: str, step: str, queu
             source=request.sources[name.persona],
             language=request.language,
             persona_index=name.persona,
-            card=card,
+            card=material.card,
             slot=name.slot,
             date=date,
-            day=days[date],
+            day=day,
         )
         ask = asker(deps, request, run_id=run_id, step=step, made_from=hashed, tally=tally)
         return (await stage.write(inputs, ask)).model_dump(mode="json")
 
-    return await perform(deps, run_id, step, made_from=hashed, queue=queue, work=work)
+    outcome = await perform(deps, run_id, step, made_from=hashed, queue=queue, work=work)
+    if outcome == "done" and request.images:
+        await dispatch.send_placed(deps.ledger, run_id, picture_step(name.persona, name.slot))
+    return outcome
 
 
 async def collect(deps: Deps, run_id: str, step: str, queue: str) -> Outcome:

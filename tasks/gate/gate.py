@@ -18,6 +18,7 @@ from redis.exceptions import RedisError
 
 from tasks.errors import ConfigurationError, ServiceAwayError
 from tasks.gate.turnstile import Turnstile
+from tasks.pipelining import Pipelining, Script
 from tasks.schemas.limits import Granted, Limits, Wait
 
 LONGEST_SLEEP_S = 5.0
@@ -40,8 +41,9 @@ class Gate:
         self._freed: dict[str, asyncio.Event] = defaultdict(asyncio.Event)
         self._held: dict[str, Granted] = {}
         self._keeper: asyncio.Task[None] | None = None
+        pipelining = Pipelining(redis)
         names = ("acquire", "settle", "renew", "block")
-        self._scripts = {name: redis.register_script(source(name)) for name in names}
+        self._scripts = {name: Script(pipelining, source(name)) for name in names}
 
     def limits(self, provider: str) -> Limits:
         """Limits of a provider. Raises ConfigurationError for one that the gate does not know."""
@@ -147,7 +149,7 @@ class Gate:
             f"castline:gate:{granted.provider}:rates",
         ]
         try:
-            return await self._scripts[name](keys=keys, args=list(arguments))
+            return await self._scripts[name](keys, arguments)
         except (RedisError, OSError) as error:
             raise ServiceAwayError(f"the gate's Redis is away: {type(error).__name__}") from error
 

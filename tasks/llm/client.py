@@ -140,7 +140,7 @@ def estimated_tokens(messages: tuple[Message, ...]) -> int:
     """Estimate a prompt's tokens: 4 ASCII characters or 1 other character each, 800 a picture."""
     total = 0
     for message in messages:
-        ascii_count = sum(1 for c in message.content if c.isascii())
+        ascii_count = len(message.content.encode("ascii", "ignore"))
         total += ascii_count // CHARACTERS_PER_TOKEN + (len(message.content) - ascii_count) + 4
         total += IMAGE_TOKENS if message.image else 0
     return total

@@ -8,6 +8,7 @@ dead endpoint costs a call nothing.
 import contextlib
 import os
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from typing import Any
 
 from celery import signals
@@ -17,8 +18,9 @@ from tasks.schemas.completion import Completion
 HEADER = "langsmith"
 
 
+@lru_cache(maxsize=1)
 def enabled() -> bool:
-    """Whether traces are wanted: a key is there and tracing is not switched off."""
+    """Whether traces are wanted: a key is there and tracing is not switched off; read once."""
     off = os.environ.get("LANGSMITH_TRACING", "true").lower() in ("false", "0")
     return bool(os.environ.get("LANGSMITH_API_KEY")) and not off
 

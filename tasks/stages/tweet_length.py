@@ -10,6 +10,7 @@ a skin tone on a car) count as one; what is a URL is `tweet_urls`' business.
 import re
 import unicodedata
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import NamedTuple
 
 from tasks.stages.tweet_urls import url_spans
@@ -40,6 +41,7 @@ class Piece(NamedTuple):
     weight: int
 
 
+@lru_cache(maxsize=256)
 def tweet_length(text: str) -> int:
     """Count a tweet's weighted length; at most 280 can be posted."""
     return sum(piece.weight for piece in pieces(unicodedata.normalize("NFC", text)))
@@ -89,6 +91,10 @@ def _fitting(text: str, limit: int) -> str:
 def _outside_urls(text: str) -> Iterator[Piece]:
     at = 0
     while at < len(text):
+        if text[at : at + 2].isascii():  # no emoji begins here and no mark follows
+            yield Piece(text[at], 1)
+            at += 1
+            continue
         emoji = EMOJI.match(text, at)
         if emoji:
             yield Piece(emoji.group(), EMOJI_WEIGHT)

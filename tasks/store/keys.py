@@ -6,6 +6,7 @@ Redis Cluster.
 """
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 PREFIX = "castline"
 RUNS = f"{PREFIX}:runs"
@@ -38,14 +39,9 @@ class RunKeys:
         return f"{PREFIX}:run:{self.run_id}"
 
     @property
-    def parts(self) -> tuple[str, ...]:
-        """Every key but `run`, in the order in which the scripts take them."""
-        return tuple(self._key(part) for part in PARTS)
-
-    @property
     def all(self) -> tuple[str, ...]:
-        """Every key of the run."""
-        return (self.run, *self.parts)
+        """Every key of the run, in the order in which the scripts take them."""
+        return all_keys(self.run_id)
 
     def __getattr__(self, part: str) -> str:
         if part not in PARTS:
@@ -84,3 +80,10 @@ def gpu_warm(queue: str) -> str:
 def gpu_bell(queue: str) -> str:
     """Key that is there while a GPU's bell is rung or its worker draws."""
     return f"{GPU_BELL}:{queue}"
+
+
+@lru_cache(maxsize=256)
+def all_keys(run_id: str) -> tuple[str, ...]:
+    """Every key of a run; asked for at every script call."""
+    k = RunKeys(run_id)
+    return (k.run, *(getattr(k, part) for part in PARTS))

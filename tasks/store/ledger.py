@@ -10,6 +10,7 @@ the very same scripts on fakeredis.
 from collections.abc import Mapping
 
 from tasks.errors import StaleLeaseError
+from tasks.pipelining import Pipelining
 from tasks.schemas.calls import CallUsage
 from tasks.schemas.ledger import Claim, RunSnapshot, StoredDocument
 from tasks.schemas.plan import RunPlan, StepState
@@ -46,7 +47,8 @@ class Ledger:
         self._retention_s = retention_s
         self._attempts = attempts
         self._grace_ms = int(resend_s * 1000)
-        self._scripts = Scripts(redis, retention_s)
+        self._pipelining = Pipelining(redis)
+        self._scripts = Scripts(self._pipelining, retention_s)
 
     async def now_ms(self) -> int:
         """Read Redis time in milliseconds."""

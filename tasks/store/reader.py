@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator, Sequence
 
 from tasks.errors import BadInputError
+from tasks.pipelining import Pipelining
 from tasks.schemas.ledger import RunLine, RunSnapshot, StoredDocument
 from tasks.schemas.plan import Request, StepRow
 from tasks.schemas.status import StepEvent
@@ -17,29 +18,30 @@ class RunReader:
 
     def __init__(self, redis: TextRedis) -> None:
         self._redis = redis
+        self._pipelining = Pipelining(redis)
 
     async def request(self, run_id: str) -> Request:
         """Read a run's request. Raises BadInputError for an unknown run."""
-        text = await self._redis.hget(keys.RunKeys(run_id).run, "request")
+        text = await self._pipelining.send("HGET", keys.RunKeys(run_id).run, "request")
         if text is None:
             raise unknown_run(run_id)
         return Request.model_validate_json(text)
 
     async def row(self, run_id: str, step: str) -> StepRow | None:
         """Read one row of a run's plan."""
-        text = await self._redis.hget(keys.RunKeys(run_id).rows, step)
+        text = await self._pipelining.send("HGET", keys.RunKeys(run_id).rows, step)
         return None if text is None else StepRow.model_validate_json(text)
 
     async def states(self, run_id: str, steps: Sequence[str]) -> dict[str, str]:
         """Read the states of these steps; unknown steps are left out."""
-        found = await self._redis.hmget(keys.RunKeys(run_id).state, list(steps))
+        found = await self._pipelining.send("HMGET", keys.RunKeys(run_id).state, *steps)
         return {s: state for s, state in zip(steps, found, strict=True) if state is not None}
 
     async def documents(self, run_id: str, steps: Sequence[str]) -> dict[str, StoredDocument]:
         """Read the documents of these steps; steps without one are left out."""
         if not steps:
             return {}
-        texts = await self._redis.hmget(keys.RunKeys(run_id).docs, list(steps))
+        texts = await self._pipelining.send("HMGET", keys.RunKeys(run_id).docs, *steps)
         pairs = zip(steps, texts, strict=True)
         return {step: StoredDocument.from_text(text) for step, text in pairs if text is not None}
 

@@ -5,10 +5,8 @@ from functools import lru_cache
 from importlib.resources import files
 from typing import Any
 
+from tasks.pipelining import Argument, Pipelining, Script
 from tasks.store import keys
-from tasks.store.connection import TextRedis
-
-Argument = str | int | float
 
 
 @lru_cache
@@ -20,12 +18,12 @@ def source(name: str) -> str:
 
 
 class Scripts:
-    """The scripts, registered once per client; `call` runs one for one run."""
+    """The scripts of one ledger; `call` runs one for one run."""
 
-    def __init__(self, redis: TextRedis, retention_s: int) -> None:
-        self._redis = redis
+    def __init__(self, pipelining: Pipelining, retention_s: int) -> None:
+        self._pipelining = pipelining
         self._retention_s = retention_s
-        self._scripts: dict[str, Any] = {}
+        self._scripts: dict[str, Script] = {}
 
     async def call(
         self,
@@ -34,14 +32,12 @@ class Scripts:
         arguments: Sequence[Argument],
         *,
         extra_keys: Sequence[str] = (),
-        client: Any = None,
     ) -> Any:
-        """Run script `name`; `client` is a pipeline to queue it on instead."""
+        """Run script `name`."""
         script = self._scripts.get(name)
         if script is None:
-            script = self._scripts[name] = self._redis.register_script(source(name))
+            script = self._scripts[name] = Script(self._pipelining, source(name))
         return await script(
-            keys=[*keys.RunKeys(run_id).all, keys.DUE, keys.CONSUMED, *extra_keys],
-            args=[run_id, self._retention_s, f"{keys.GPU_STEPS}:", *arguments],
-            client=client,
+            [*keys.RunKeys(run_id).all, keys.DUE, keys.CONSUMED, *extra_keys],
+            [run_id, self._retention_s, f"{keys.GPU_STEPS}:", *arguments],
         )
