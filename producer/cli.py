@@ -1,57 +1,28 @@
-"""The command line: which commands there are; what they do is in `producer.commands`."""
+"""The entry of `castline`: a worker starts without importing what only other commands need."""
 
 import sys
-from typing import Annotated
 
 import typer
 
 from producer.argv import repeated
-from producer.commands import create, follow, stack
-from producer.commands.doctor import doctor
-from producer.commands.worker import flower, worker
-from producer.console import set_debug
-from producer.simulate import simulate
-
-app = typer.Typer(
-    name="castline",
-    help="A distributed studio for fictional characters: characters, tweets and pictures, at scale."
-    " Everything it writes is AI-generated and marked so; it never posts anything.",
-    no_args_is_help=True,
-    add_completion=True,
-    pretty_exceptions_enable=False,
-)
-
-
-@app.callback()
-def options(
-    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks of errors.")] = False,
-) -> None:
-    """Take the options that go before the command."""
-    set_debug(debug)
-
-
-for command in (
-    stack.demo,
-    stack.up,
-    stack.down,
-    create.run,
-    create.persona,
-    create.tweets,
-    create.images,
-    follow.runs,
-    follow.status,
-    follow.watch,
-    follow.results,
-    follow.cancel,
-    follow.retry,
-    simulate,
-    doctor,
-    flower,
-):
-    app.command()(command)
-app.add_typer(worker, name="worker")
 
 
 def main() -> None:
     """Run the command line."""
-    app(args=repeated(sys.argv[1:]))
+    arguments = repeated(sys.argv[1:])
+    if arguments[:1] == ["worker"]:
+        worker_alone()(args=arguments)
+    else:
+        from producer.commands.whole import app
+
+        app(args=arguments)
+
+
+def worker_alone() -> typer.Typer:
+    """Build a command line that has `castline worker` only: a second sooner when it is needed."""
+    from producer.commands.worker import worker
+
+    app = typer.Typer(name="castline", pretty_exceptions_enable=False)
+    app.callback()(lambda: None)
+    app.add_typer(worker, name="worker")
+    return app

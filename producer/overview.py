@@ -56,18 +56,34 @@ async def queue_lines(deps: Deps, services: list[ServiceLine]) -> list[QueueLine
     names = [*LLM_QUEUES, *sorted(q for q in served | known if q.startswith("gpu."))]
     running = await running_by_queue(deps)
     return [
-        QueueLine(name=name, waiting=int(await deps.redis.llen(name)), running=running.get(name, 0))
+        await gpu_line(deps, name)
+        if name.startswith("gpu.")
+        else QueueLine(
+            name=name, waiting=int(await deps.redis.llen(name)), running=running.get(name, 0)
+        )
         for name in names
     ]
 
 
+async def gpu_line(deps: Deps, queue: str) -> QueueLine:
+    """Count the pictures that are assigned to a GPU; its messages are only bells."""
+    assigned = int(await deps.redis.zcard(keys.gpu_steps(queue)))
+    oldest = await deps.redis.zrange(keys.gpu_steps(queue), 0, 4 * deps.settings.picture_batch)
+    now = await deps.ledger.now_ms()
+    drawn = 0
+    for member in oldest:
+        run_id, step = member.split(" ", 1)
+        lease = await deps.redis.hget(keys.RunKeys(run_id).lease, step)
+        drawn += bool(lease) and int(lease.split(" ", 2)[1]) > now
+    return QueueLine(name=queue, waiting=assigned - drawn, running=drawn)
+
+
 async def running_by_queue(deps: Deps) -> dict[str, int]:
-    """Count the unacknowledged messages by the queue they came from."""
+    """Count the LLM workers' unacknowledged messages by the queue they came from."""
     counts: dict[str, int] = {}
-    for kind in ("llm", "gpu"):
-        async for _, text in deps.redis.hscan_iter(f"castline.unacked.{kind}", count=500):
-            queue = str(text).rsplit('"', 2)[-2]
-            counts[queue] = counts.get(queue, 0) + 1
+    async for _, text in deps.redis.hscan_iter("castline.unacked.llm", count=500):
+        queue = str(text).rsplit('"', 2)[-2]
+        counts[queue] = counts.get(queue, 0) + 1
     return counts
 
 

@@ -2,9 +2,9 @@
 
 import os
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from tasks.gate.gate import Gate
-from tasks.llm.client import LLMClient
 from tasks.llm.providers import Provider, resolve_provider
 from tasks.routing import node_label
 from tasks.schemas.plan import Request
@@ -14,6 +14,9 @@ from tasks.store.connection import TextRedis, connect
 from tasks.store.leases import LeaseKeeper
 from tasks.store.ledger import Ledger
 from tasks.store.reader import RunReader
+
+if TYPE_CHECKING:  # processes that call no model start without an HTTP client
+    from tasks.llm.client import LLMClient
 
 REQUESTS_KEPT = 64
 
@@ -30,7 +33,7 @@ class Deps:
     leases: LeaseKeeper
     provider: Provider | None = None
     gate: Gate | None = None
-    client: LLMClient | None = None
+    client: "LLMClient | None" = None
     _requests: dict[str, Request] = field(default_factory=dict)
 
     async def request(self, run_id: str) -> Request:
@@ -74,6 +77,8 @@ async def open_deps(settings: Settings, *, models: bool = False) -> Deps:
         leases=LeaseKeeper(ledger),
     )
     if models:
+        from tasks.llm.client import LLMClient
+
         provider = resolve_provider(settings)
         deps.provider = provider
         deps.gate = Gate(redis, {provider.name: provider.limits}, lease_s=settings.lease_s)

@@ -48,6 +48,24 @@ class Waiting:
     made_from: str
 
 
+@dataclass(frozen=True)
+class Shift:
+    """How long one task of a GPU worker may claim further pictures."""
+
+    deps: Deps
+    queue: str
+    until: float
+
+    async def over(self) -> bool:
+        """Whether to stop claiming: it took long, or the worker was told to end."""
+        return time.monotonic() >= self.until or not await self.live()
+
+    async def live(self) -> bool:
+        """Whether pictures may be placed on this queue: its worker's heartbeat says so."""
+        live_until = await self.deps.redis.zscore(keys.GPUS, self.queue)
+        return live_until is not None and live_until > await self.deps.ledger.now_ms()
+
+
 @app.task(name="picture.render", bind=True)
 def render_picture(self: Task, run_id: str, step: str) -> None:
     """Draw one picture, then all others that are assigned to this GPU."""
@@ -63,26 +81,25 @@ async def drain(deps: Deps, gpu: Gpu, run_id: str, step: str, queue: str) -> boo
     """Draw until nothing is assigned to this queue; True when the GPU is lost.
 
     It stops early, ringing its own bell, when it has drawn for long: Celery's time limits watch it.
+    A worker that was told to end draws what it has claimed; upkeep gives the rest to others.
     """
-    until = time.monotonic() + LONGEST_S
+    shift = Shift(deps, queue, time.monotonic() + LONGEST_S)
     first = await claim_picture(deps, run_id, step, queue)
     batch = await fill_batch(deps, queue, [first] if first else [])
     while True:
-        lost = await draw_batches(deps, gpu, queue, batch, until)
+        lost = await draw_batches(deps, gpu, shift, batch)
         await deps.redis.delete(keys.gpu_bell(queue))  # from here on, placing rings again
-        if lost or time.monotonic() >= until:
+        if lost or await shift.over():
             break
         batch = await fill_batch(deps, queue, [])  # what was placed before the bell fell silent
         if not batch:
             return False
-    if await deps.redis.zcard(keys.gpu_steps(queue)):
+    if await shift.live() and await deps.redis.zcard(keys.gpu_steps(queue)):
         await asyncio.to_thread(send_picture, run_id, step, queue)
     return lost
 
 
-async def draw_batches(
-    deps: Deps, gpu: Gpu, queue: str, batch: list[Waiting], until: float
-) -> bool:
+async def draw_batches(deps: Deps, gpu: Gpu, shift: Shift, batch: list[Waiting]) -> bool:
     """Draw this batch and those after it; the next one queues behind the device while it draws.
 
     Returns whether the GPU is lost; pictures that were claimed and not drawn are given back then.
@@ -92,8 +109,8 @@ async def draw_batches(
     lost = False
     while batch and drawing and not lost:
         storing.append(asyncio.ensure_future(settle_batch(deps, batch, drawing)))
-        await deps.redis.set(keys.gpu_bell(queue), "1", px=BELL_MS)
-        batch = await claim_while(deps, queue, drawing, until)
+        await deps.redis.set(keys.gpu_bell(shift.queue), "1", px=BELL_MS)
+        batch = await claim_while(deps, shift, drawing)
         following = asyncio.ensure_future(draw(gpu, batch)) if batch else None
         await asyncio.wait([drawing])
         lost = isinstance(drawing.exception(), GpuLostError | PictureMemoryError)
@@ -108,13 +125,13 @@ async def draw_batches(
 
 
 async def claim_while(
-    deps: Deps, queue: str, drawing: "asyncio.Future[list[Drawn]]", until: float
+    deps: Deps, shift: Shift, drawing: "asyncio.Future[list[Drawn]]"
 ) -> list[Waiting]:
     """Claim the next batch while one is drawn: until it is full, or the device is free."""
     coming: list[Waiting] = []
     while not drawing.done() and len(coming) < deps.settings.picture_batch:
-        if time.monotonic() < until:
-            await fill_batch(deps, queue, coming)
+        if not await shift.over():
+            await fill_batch(deps, shift.queue, coming)
         await asyncio.wait([drawing], timeout=LOOK_AGAIN_S)
     return coming
 

@@ -37,6 +37,10 @@ def run_gpu_worker(settings: Settings, *, index: int) -> int:
         def begin(**_: Any) -> None:
             runtime.portal.start(presence.beat_for_ever)
 
+        @signals.worker_shutting_down.connect(weak=False)
+        def hand_over(**_: Any) -> None:
+            runtime.portal.start(presence.leave)
+
         app.worker_main(worker_arguments(name, queue))
     except SystemExit as stop:
         return int(stop.code or 0)

@@ -21,6 +21,7 @@ from tasks.store.connection import TextRedis
 log = logging.getLogger(__name__)
 
 BEAT_S = 1.0
+WARMING_S = 0.2
 LEASE_MS = 8000
 
 
@@ -50,6 +51,7 @@ class Presence:
             started_at=time.time(),
         )
         self._gpu = gpu
+        self._left = False
         self._warm = not gpu
 
     async def beat_for_ever(self) -> None:
@@ -59,10 +61,12 @@ class Presence:
                 await self.beat()
             except (RedisError, OSError) as error:
                 log.warning("no heartbeat: %s", type(error).__name__)
-            await asyncio.sleep(BEAT_S)
+            await asyncio.sleep(BEAT_S if self._warm else WARMING_S)
 
     async def beat(self) -> None:
-        """Say once that the service is there."""
+        """Say once that the service is there, unless it has left."""
+        if self._left:
+            return
         seconds, micros = await self._redis.time()
         now = int(seconds) * 1000 + int(micros) // 1000
         if not self._warm:
@@ -99,7 +103,8 @@ class Presence:
             )
 
     async def leave(self) -> None:
-        """Say that the service is gone."""
+        """Say that the service is gone, or about to go; nothing more is placed on its queues."""
+        self._left = True
         with contextlib.suppress(RedisError, OSError):
             await self._redis.hdel(keys.SERVICES, self._line.name)
             if self._gpu and self._line.queues:

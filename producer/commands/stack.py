@@ -43,7 +43,6 @@ def up(
         announce(note)
     if detach:
         return
-    say("Ctrl-C stops everything.")
     try:
         wait_for_signal()
     finally:
@@ -122,4 +121,7 @@ def announce(note: StackNote) -> None:
 
 def wait_for_signal() -> None:
     """Sleep until SIGTERM or Ctrl-C."""
-    signal.sigwait({signal.SIGTERM, signal.SIGINT})
+    ending = {signal.SIGTERM, signal.SIGINT}
+    signal.pthread_sigmask(signal.SIG_BLOCK, ending)  # unblocked, SIGTERM would just end us
+    say("Ctrl-C stops everything.")
+    signal.sigwait(ending)

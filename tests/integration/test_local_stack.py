@@ -231,6 +231,28 @@ def test_workers_of_another_host_that_join_a_run_get_work(stack: Castline) -> No
     assert [worker.returncode for worker in workers] == [0, 0]
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_stack_in_the_foreground_ends_with_its_signal_and_leaves_nothing(
+    tmp_path: Path, number: signal.Signals
+) -> None:
+    castline = Castline(tmp_path, {"CASTLINE_HOME": str(tmp_path / "home")})
+    up = castline.start("up", "--gpus", "0", "--no-flower")
+    assert up.stderr is not None
+    for line in up.stderr:
+        if "Ctrl-C stops everything" in line:
+            break
+    note = read_note(tmp_path / "home")
+    assert note is not None
+    family = [psutil.Process(note.supervisor_pid)]
+    family += family[0].children(recursive=True)
+    assert len(family) >= 5
+    up.send_signal(number)
+    up.communicate(timeout=60)
+    assert up.returncode == 130
+    assert [p for p in family if p.is_running() and p.status() != "zombie"] == []
+    assert read_note(tmp_path / "home") is None
+
+
 def test_any_openai_compatible_server_serves_and_sees_only_strict_keyed_calls(
     tmp_path: Path,
 ) -> None:
