@@ -1,15 +1,15 @@
 """The gate: one Redis decides for the whole cluster which model call may leave now.
 
-Rates, slots and blocks live in Lua (`lua/`); this face adds waiting. Callers of one process queue
-at a turnstile (by rank, then fairly across flows) and only its head asks Redis, so waiting costs
-one question at a time. If Redis is away, nothing is granted.
+Rates, slots and blocks live in Lua (`lua/`); this face adds waiting. Callers of one process stand
+in line (by rank, then fairly across flows) and one question at a time asks Redis for all of them.
+If Redis is away, nothing is granted.
 """
 
 import asyncio
 import contextlib
 import uuid
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from importlib.resources import files
 from typing import Any
@@ -17,11 +17,11 @@ from typing import Any
 from redis.exceptions import RedisError
 
 from tasks.errors import ConfigurationError, ServiceAwayError
-from tasks.gate.turnstile import Turnstile
+from tasks.gate.line import Answer, Line, Return
 from tasks.pipelining import Pipelining, Script
 from tasks.schemas.limits import Granted, Limits, Wait
 
-LONGEST_SLEEP_S = 5.0
+LINES_KEPT = 256
 
 
 @lru_cache
@@ -37,12 +37,11 @@ class Gate:
         self._redis = redis
         self._limits = dict(limits)
         self._lease_s = lease_s
-        self._turnstiles: dict[tuple[str, str], Turnstile] = defaultdict(Turnstile)
-        self._freed: dict[str, asyncio.Event] = defaultdict(asyncio.Event)
+        self._lines: dict[tuple[str, str, int], Line] = {}
         self._held: dict[str, Granted] = {}
         self._keeper: asyncio.Task[None] | None = None
         pipelining = Pipelining(redis)
-        names = ("acquire", "settle", "renew", "block")
+        names = ("exchange", "renew", "block")
         self._scripts = {name: Script(pipelining, source(name)) for name in names}
 
     def limits(self, provider: str) -> Limits:
@@ -71,63 +70,97 @@ class Gate:
         their own queue apart, so that a full one holds nobody up. Cancelling the wait leaves
         nothing behind. Raises ServiceAwayError when Redis is away.
         """
-        turnstile = self._turnstiles[provider, run_id if run_slots else ""]
-        async with turnstile.turn(rank=rank, flow=flow or run_id):
-            while True:
-                freed = self._freed[provider]
-                freed.clear()
-                answer = await self.try_acquire(
-                    provider, tokens=tokens, run_id=run_id, run_slots=run_slots
-                )
-                if isinstance(answer, Granted):
-                    return answer
-                pause = min(answer.seconds, LONGEST_SLEEP_S)
-                with contextlib.suppress(TimeoutError):
-                    if answer.reason.endswith("slots"):
-                        await asyncio.wait_for(freed.wait(), pause)
-                    else:
-                        await asyncio.sleep(pause)
+        self.limits(provider)
+        wish = self._wish(provider, run_id, run_slots, tokens)
+        return self._hold(await self._line_of(wish).admitted(wish, rank=rank, flow=flow or run_id))
 
     async def try_acquire(
         self, provider: str, *, tokens: int = 0, run_id: str = "", run_slots: int = 0
     ) -> Granted | Wait:
-        """Ask once. Raises ServiceAwayError when Redis is away."""
-        limits = self.limits(provider)
-        granted = Granted(
-            provider=provider, lease=uuid.uuid4().hex, run_id=run_id, tokens=min(tokens, 10**9)
+        """Ask once, past the line. Raises ServiceAwayError when Redis is away."""
+        wish = self._wish(provider, run_id, run_slots, tokens)
+        answer = await self._exchange(provider, run_id, run_slots, [], [wish])
+        if not answer.granted:
+            return Wait(seconds=answer.wait_s, reason=answer.reason)
+        return self._hold(wish)
+
+    def settle(self, granted: Granted, *, used_tokens: int | None = None) -> "asyncio.Future[None]":
+        """Return the slot with the next question to Redis; whoever wants to waits for the future.
+
+        `used_tokens` corrects the reservation (None leaves it). The future raises ServiceAwayError
+        when Redis is away: then the slot expires.
+        """
+        self._held.pop(granted.lease, None)
+        line = self._line_of(granted)
+        return line.give_back(granted, granted.tokens if used_tokens is None else used_tokens)
+
+    def waiting(self, provider: str) -> int:
+        """Count the callers of this process that wait for a grant."""
+        return sum(line.waiting for (name, *_), line in self._lines.items() if name == provider)
+
+    def _line_of(self, wish: Granted) -> Line:
+        """Find the line of those that share a call's limits: its provider's, or its run's own."""
+        provider, run_slots = wish.provider, wish.run_slots
+        run_id = wish.run_id if run_slots else ""
+        key = (provider, run_id, run_slots)
+        if key not in self._lines:
+            if len(self._lines) > LINES_KEPT:
+                for idle in [k for k, line in self._lines.items() if line.idle]:
+                    del self._lines[idle]
+
+            async def exchange(returns: Sequence[Return], wishes: Sequence[Granted]) -> Answer:
+                return await self._exchange(provider, run_id, run_slots, returns, wishes)
+
+            self._lines[key] = Line(exchange, lambda: self._freed(key))
+        return self._lines[key]
+
+    def _freed(self, by: tuple[str, str, int]) -> None:
+        for key, line in self._lines.items():
+            if key != by and key[0] == by[0]:
+                line.freed()
+
+    def _wish(self, provider: str, run_id: str, run_slots: int, tokens: int) -> Granted:
+        return Granted(
+            provider=provider,
+            lease=uuid.uuid4().hex,
+            run_id=run_id,
+            run_slots=run_slots,
+            tokens=min(tokens, 10**9),
         )
-        answer = await self._call(
-            "acquire",
-            granted,
-            granted.lease,
+
+    def _hold(self, granted: Granted) -> Granted:
+        self._held[granted.lease] = granted
+        self._keep()
+        return granted
+
+    async def _exchange(
+        self,
+        provider: str,
+        run_id: str,
+        run_slots: int,
+        returns: Sequence[Return],
+        wishes: Sequence[Granted],
+    ) -> Answer:
+        limits = self.limits(provider)
+        arguments: list[str | float] = [
             int(self._lease_s * 1000),
             limits.slots,
             run_slots,
             limits.rpm,
             limits.tpm,
             limits.burst_s,
-            granted.tokens,
-        )
-        if not answer[0]:
-            return Wait(seconds=int(answer[1]) / 1000, reason=str(answer[2]))
-        self._held[granted.lease] = granted
-        self._keep()
-        return granted
-
-    async def settle(self, granted: Granted, *, used_tokens: int | None = None) -> None:
-        """Return the slot; `used_tokens` corrects the reservation (None leaves it)."""
-        self._held.pop(granted.lease, None)
-        limits = self.limits(granted.provider)
-        used = granted.tokens if used_tokens is None else used_tokens
-        await self._call(
-            "settle", granted, granted.lease, limits.tpm, limits.burst_s, granted.tokens, used
-        )
-        self._freed[granted.provider].set()
+            len(returns),
+        ]
+        for returned in returns:
+            arguments += [returned.granted.lease, returned.granted.tokens, returned.used]
+        for wish in wishes:
+            arguments += [wish.lease, wish.tokens]
+        granted, wait_ms, reason = await self._call("exchange", provider, run_id, *arguments)
+        return Answer(int(granted), int(wait_ms) / 1000, str(reason))
 
     async def block(self, provider: str, seconds: float) -> None:
         """Stop all grants of a provider in the cluster for a while (a 429's `Retry-After`)."""
-        stop = Granted(provider=provider, lease="", run_id="", tokens=0)
-        await self._call("block", stop, int(seconds * 1000))
+        await self._call("block", provider, "", int(seconds * 1000))
 
     async def in_use(self, provider: str) -> int:
         """Count the slots that are held now, in the whole cluster."""
@@ -136,17 +169,19 @@ class Gate:
         return int(await self._redis.zcount(slots_key(provider), now_ms, "+inf"))
 
     async def close(self) -> None:
-        """Stop renewing; what is still held expires."""
+        """Stop asking and renewing; what is still held expires."""
+        for line in self._lines.values():
+            await line.close()
         if self._keeper is not None:
             self._keeper.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await self._keeper
 
-    async def _call(self, name: str, granted: Granted, *arguments: str | float) -> Any:
+    async def _call(self, name: str, provider: str, run_id: str, *arguments: str | float) -> Any:
         keys = [
-            slots_key(granted.provider),
-            f"castline:gate:{granted.provider}:run:{granted.run_id}",
-            f"castline:gate:{granted.provider}:rates",
+            slots_key(provider),
+            f"castline:gate:{provider}:run:{run_id}",
+            f"castline:gate:{provider}:rates",
         ]
         try:
             return await self._scripts[name](keys, arguments)
@@ -164,9 +199,8 @@ class Gate:
             for granted in self._held.values():
                 groups[granted.provider, granted.run_id].append(granted.lease)
             for (provider, run_id), leases in groups.items():
-                some = Granted(provider=provider, lease="", run_id=run_id, tokens=0)
                 with contextlib.suppress(ServiceAwayError):  # tried again in a third of a lease
-                    await self._call("renew", some, int(self._lease_s * 1000), *leases)
+                    await self._call("renew", provider, run_id, int(self._lease_s * 1000), *leases)
 
 
 def slots_key(provider: str) -> str:

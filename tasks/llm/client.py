@@ -4,6 +4,7 @@ It owns attempts, deadlines and the idempotency key's journey; prompts belong to
 to `tasks.llm.structured`, limits to the gate.
 """
 
+import asyncio
 import logging
 import time
 
@@ -13,7 +14,6 @@ from tenacity import AsyncRetrying
 from tasks.errors import (
     RateLimitedError,
     RefusedCallError,
-    ServiceAwayError,
     TransientError,
 )
 from tasks.gate.gate import Gate
@@ -92,14 +92,12 @@ class LLMClient:
                 await self._gate.block(self.provider.name, error.wait_s)
             raise
         finally:
-            await self._settle(granted, used)
+            self._settle(granted, used)
 
-    async def _settle(self, granted: Granted, used: int | None) -> None:
-        """Give the slot back; an answer that is paid for survives a gate that is away."""
-        try:
-            await self._gate.settle(granted, used_tokens=used)
-        except ServiceAwayError as error:
-            log.warning("a slot is left to expire: %s", error)
+    def _settle(self, granted: Granted, used: int | None) -> None:
+        """Give the slot back without waiting: an answer that is paid for goes on at once."""
+        returned = self._gate.settle(granted, used_tokens=used)
+        returned.add_done_callback(note_unreturned)
 
     async def _send(self, request: ChatRequest, key: str) -> Completion:
         begun = time.monotonic()
@@ -129,6 +127,12 @@ class LLMClient:
         if self._http is not None:
             await self._http.aclose()
             self._http = None
+
+
+def note_unreturned(returned: "asyncio.Future[None]") -> None:
+    """Say in the log that a slot could not be returned; it expires with its lease."""
+    if not returned.cancelled() and returned.exception() is not None:
+        log.warning("a slot is left to expire: %s", returned.exception())
 
 
 def is_about_key(error: Exception) -> bool:

@@ -26,6 +26,7 @@ class Granted:
     lease: str
     run_id: str
     tokens: int
+    run_slots: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tasks.errors import ConfigurationError
+from tasks.errors import ConfigurationError, ServiceAwayError
 from tasks.gate.gate import Gate
 from tasks.schemas.limits import Granted, Limits, Wait
 
@@ -116,3 +116,69 @@ class GateContract:
     async def test_an_unknown_provider_is_refused_by_name(self, redis: Any) -> None:
         with pytest.raises(ConfigurationError, match="'q'"):
             await gate_on(redis).acquire("q")
+
+    async def test_a_freed_slot_goes_to_the_first_in_line_in_the_same_question(
+        self, redis: Any
+    ) -> None:
+        gate = gate_on(redis, slots=1)
+        first = await gate.acquire("p")
+        order: list[str] = []
+
+        async def caller(name: str, rank: int) -> None:
+            granted = await gate.acquire("p", rank=rank)
+            order.append(name)
+            await gate.settle(granted)
+
+        waiting = [asyncio.create_task(caller("low", 1)), asyncio.create_task(caller("high", 0))]
+        await asyncio.sleep(0.02)
+        assert gate.waiting("p") == 2
+        await gate.settle(first)
+        await asyncio.gather(*waiting)
+        assert order == ["high", "low"]
+        assert await gate.in_use("p") == 0
+        await gate.close()
+
+    async def test_a_caller_that_gives_up_leaves_no_slot_behind(self, redis: Any) -> None:
+        gate = gate_on(redis, slots=1)
+        first = await gate.acquire("p")
+        gone = asyncio.create_task(gate.acquire("p"))
+        stays = asyncio.create_task(gate.acquire("p"))
+        await asyncio.sleep(0.02)
+        gone.cancel()
+        gate.settle(first)
+        gone_too = asyncio.create_task(gate.acquire("p"))  # cancelled while Redis is asked
+        await asyncio.sleep(0)
+        gone_too.cancel()
+        await gate.settle(await asyncio.wait_for(stays, 5))
+        assert await gate.in_use("p") == 0
+        await gate.close()
+
+    async def test_lines_of_capped_runs_hear_of_slots_that_others_free(self, redis: Any) -> None:
+        gate = gate_on(redis, slots=2)
+        held = [await gate.acquire("p"), await gate.acquire("p", run_id="a", run_slots=2)]
+        waiting = asyncio.create_task(gate.acquire("p", run_id="b", run_slots=1))
+        await asyncio.sleep(0.02)
+        await gate.settle(held[0])
+        granted = await asyncio.wait_for(waiting, 5)
+        await asyncio.gather(gate.settle(granted), gate.settle(held[1]))
+        assert await gate.in_use("p") == 0
+        assert isinstance(await gate.try_acquire("p", run_id="b", run_slots=1), Granted)
+        await gate.close()
+
+    async def test_a_redis_that_is_away_grants_nothing_and_the_gate_recovers(
+        self, redis: Any
+    ) -> None:
+        gate = gate_on(redis, slots=1)
+        working = redis.pipeline
+
+        def cut(**_: Any) -> Any:
+            raise ConnectionError("cut")
+
+        redis.pipeline = cut
+        with pytest.raises(ServiceAwayError):
+            await gate.acquire("p")
+        redis.pipeline = working
+        granted = await gate.acquire("p")
+        await gate.settle(granted)
+        assert await gate.in_use("p") == 0
+        await gate.close()

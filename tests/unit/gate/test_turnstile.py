@@ -1,64 +1,48 @@
-"""One at a time, in a fair order."""
-
-import asyncio
-
-import pytest
+"""One order for all callers: by rank, fair across flows, first come first."""
 
 from tasks.gate.turnstile import Turnstile
 
+Caller = tuple[int, str]
 
-async def order_of(*callers: tuple[int, str]) -> list[tuple[int, str]]:
-    """Let callers of (rank, flow) arrive at a taken turnstile; note in what order they enter."""
-    turnstile, entered = Turnstile(), []
-    opened = asyncio.Event()
 
-    async def blocker() -> None:
-        async with turnstile.turn(rank=0, flow="blocker"):
-            await opened.wait()
-
-    async def caller(rank: int, flow: str) -> None:
-        async with turnstile.turn(rank=rank, flow=flow):
-            entered.append((rank, flow))
-
-    tasks = [asyncio.create_task(blocker())]
-    await asyncio.sleep(0)
+def order_of(*callers: Caller) -> list[Caller]:
+    """Let callers of (rank, flow) arrive; serve them one by one and note the order."""
+    turnstile: Turnstile[Caller] = Turnstile()
     for rank, flow in callers:
-        tasks.append(asyncio.create_task(caller(rank, flow)))
-        await asyncio.sleep(0)
-    opened.set()
-    await asyncio.gather(*tasks)
-    return entered
+        turnstile.arrive((rank, flow), rank=rank, flow=flow)
+    served = []
+    while len(turnstile):
+        for place in turnstile.next(1):
+            turnstile.admit(place)
+            served.append(place.caller)
+    return served
 
 
-@pytest.mark.anyio
-async def test_lower_ranks_go_first_and_equals_in_order() -> None:
+def test_lower_ranks_go_first_and_equals_in_order() -> None:
     callers = [(2, "a"), (1, "b"), (0, "c"), (1, "d")]
-    assert await order_of(*callers) == [(0, "c"), (1, "b"), (1, "d"), (2, "a")]
+    assert order_of(*callers) == [(0, "c"), (1, "b"), (1, "d"), (2, "a")]
 
 
-@pytest.mark.anyio
-async def test_a_flow_of_few_calls_does_not_wait_for_a_flow_of_many() -> None:
-    entered = await order_of(*[(0, "many")] * 6, (0, "few"), (0, "few"))
-    assert entered.index((0, "few")) <= 2
-    assert [flow for _, flow in entered[-4:]] == ["many"] * 4
+def test_a_flow_of_few_calls_does_not_wait_for_a_flow_of_many() -> None:
+    served = order_of(*[(0, "many")] * 6, (0, "few"), (0, "few"))
+    assert served.index((0, "few")) <= 2
+    assert [flow for _, flow in served[-4:]] == ["many"] * 4
 
 
-@pytest.mark.anyio
-async def test_a_caller_that_gives_up_does_not_block_the_others() -> None:
-    turnstile = Turnstile()
-    inside = asyncio.Event()
+def test_a_flow_that_comes_later_starts_where_the_others_are() -> None:
+    turnstile: Turnstile[str] = Turnstile()
+    for _ in range(4):
+        turnstile.arrive("old", flow="old")
+    for place in turnstile.next(2):
+        turnstile.admit(place)
+    for _ in range(3):
+        turnstile.arrive("new", flow="new")
+    assert [place.caller for place in turnstile.next(5)] == ["new", "old", "new", "old", "new"]
 
-    async def hold(seconds: float) -> None:
-        async with turnstile.turn(rank=0, flow="r"):
-            inside.set()
-            await asyncio.sleep(seconds)
 
-    first = asyncio.create_task(hold(0.05))
-    await inside.wait()
-    second = asyncio.create_task(hold(10))
-    await asyncio.sleep(0)
-    second.cancel()
-    await asyncio.wait_for(hold(0), 5)
-    await first
-    with pytest.raises(asyncio.CancelledError):
-        await second
+def test_whoever_is_put_back_keeps_its_place() -> None:
+    turnstile: Turnstile[int] = Turnstile()
+    for number in range(5):
+        turnstile.arrive(number)
+    turnstile.put_back(turnstile.next(3))
+    assert [place.caller for place in turnstile.next(5)] == [0, 1, 2, 3, 4]
