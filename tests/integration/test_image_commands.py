@@ -67,7 +67,7 @@ def test_doctor_runs_and_names_what_is_missing(clean: Path) -> None:
 
 
 def test_the_producer_and_the_llm_worker_need_no_torch(clean: Path) -> None:
-    done = run(clean, "python", "-c", "import producer.cli, workers.llm, tasks.tweets")
+    done = run(clean, "python", "-c", "import producer.commands.whole, workers.llm, tasks.tweets")
     assert done.returncode == 0, done.stderr
     assert run(clean, "python", "-c", "import torch").returncode == 1
 
@@ -75,5 +75,5 @@ def test_the_producer_and_the_llm_worker_need_no_torch(clean: Path) -> None:
 def test_the_wheel_holds_scripts_word_lists_and_page_templates(clean: Path) -> None:
     [wheel] = clean.glob("castline-*.whl")
     names = zipfile.ZipFile(wheel).namelist()
-    for ending in ("lua/claim.lua", "lua/acquire.lua", "english.txt", "index.html.j2"):
+    for ending in ("lua/claim.lua", "lua/exchange.lua", "english.txt", "index.html.j2"):
         assert any(name.endswith(ending) for name in names), ending

@@ -10,8 +10,10 @@ from typing import Any
 import httpx
 import psutil
 import pytest
+import redis
 from PIL import Image
 
+from tasks.routing import node_label
 from tasks.stackfile import read_note
 from tests.castline import Castline, wait_for
 
@@ -220,9 +222,27 @@ def test_workers_of_another_host_that_join_a_run_get_work(stack: Castline) -> No
     )
     begun = stack.json("run", "--text", TEXT, "--personas", "8", "--tweets", "20", "--images",
                        "--renderer", "sleep:0.3", "--detach", "--out", "shared")  # fmt: skip
+    slow = stack.json("run", "--text", TEXT, "--personas", "16", "--tweets", "5", "--detach",
+                      "--max-concurrent", "2", "--out", "slow")  # fmt: skip
     workers = [other.start("worker", "llm"), other.start("worker", "gpu", "--device", "cpu")]
+    ledger = redis.Redis.from_url(note.redis_url, decode_responses=True)
+
+    def claimed(run_id: str, *, picture: bool) -> bool:
+        leases: dict[str, str] = ledger.hgetall(f"castline:run:{run_id}:lease")
+        return any(
+            f" {node_label('second.host')}/" in lease and (".i" in step) == picture
+            for step, lease in leases.items()
+        )
+
     try:
+        wait_for(
+            "a text step that the other host claims", lambda: claimed(slow["run_id"], picture=False)
+        )
+        wait_for(
+            "a picture that the other host claims", lambda: claimed(begun["run_id"], picture=True)
+        )
         assert stack.json("watch", begun["run_id"])["state"] == "done"
+        assert stack.json("watch", slow["run_id"])["state"] == "done"
     finally:
         for worker in workers:
             worker.send_signal(signal.SIGTERM)
