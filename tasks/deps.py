@@ -82,5 +82,6 @@ async def open_deps(settings: Settings, *, models: bool = False) -> Deps:
         provider = resolve_provider(settings)
         deps.provider = provider
         deps.gate = Gate(redis, {provider.name: provider.limits}, lease_s=settings.lease_s)
+        await deps.gate.announce()
         deps.client = LLMClient(provider, deps.gate)
     return deps

@@ -47,6 +47,14 @@ class ProviderDownError(TransientError):
         self.status = status
 
 
+class ProviderOpenError(TransientError):
+    """The provider failed too often: its breaker is open, nothing is sent for `wait_s` seconds."""
+
+    def __init__(self, message: str, *, wait_s: float, hint: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.wait_s = wait_s
+
+
 class ServiceAwayError(TransientError):
     """Redis or the blob store cannot be reached, or refuses us."""
 

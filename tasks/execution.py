@@ -17,6 +17,7 @@ from tasks.dispatch import send_steps
 from tasks.errors import (
     CastlineError,
     PermanentError,
+    ProviderOpenError,
     ServiceAwayError,
     StaleLeaseError,
     TransientError,
@@ -62,6 +63,8 @@ async def fulfil(deps: Deps, claim: Claim, *, made_from: str, work: Work) -> Out
         return "elsewhere"
     except PermanentError as error:
         return await give_up(deps, claim, error, tally)
+    except ProviderOpenError as error:
+        return await put_off(deps, claim, error, tally)
     except TransientError as error:
         return await try_later(deps, claim, error, tally)
     except Exception as error:  # a defect of ours: recorded, counted, and raised for Celery's log
@@ -124,6 +127,16 @@ async def try_later(deps: Deps, claim: Claim, error: CastlineError, tally: CallT
     await deps.ledger.count(claim.run_id, tally.usage)
     try:
         await deps.ledger.postpone(claim, delay_s=AGAIN_AFTER_S * claim.attempt, error=said(error))
+    except StaleLeaseError:
+        return "elsewhere"
+    return "postponed"
+
+
+async def put_off(deps: Deps, claim: Claim, error: ProviderOpenError, tally: CallTally) -> Outcome:
+    """Make the step due when the breaker may let a probe through; that costs it no attempt."""
+    await deps.ledger.count(claim.run_id, tally.usage)
+    try:
+        await deps.ledger.postpone(claim, delay_s=error.wait_s, error=said(error), free=True)
     except StaleLeaseError:
         return "elsewhere"
     return "postponed"

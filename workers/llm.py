@@ -32,12 +32,18 @@ def run_llm_worker(settings: Settings, *, concurrency: int) -> int:
 
 def start_presence(runtime: Runtime, settings: Settings, name: str) -> Presence:
     """Begin to beat once Celery consumes, so that `present` means `takes work`."""
+    deps = runtime.deps
+
+    def waiting() -> int:
+        return deps.gate.waiting(deps.provider.name) if deps.gate and deps.provider else 0
+
     presence = Presence(
         runtime.deps.redis,
         settings,
         name=name,
         queues=LLM_QUEUES,
-        provider=runtime.deps.provider,
+        provider=deps.provider,
+        waiting=waiting,
     )
 
     @signals.worker_ready.connect(weak=False)

@@ -6,7 +6,7 @@ import json
 import logging
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import psutil
 from redis.exceptions import RedisError
@@ -37,7 +37,9 @@ class Presence:
         queues: Sequence[str] = (),
         gpu: bool = False,
         provider: Provider | None = None,
+        waiting: Callable[[], int] | None = None,
     ) -> None:
+        self._waiting = waiting or (lambda: 0)
         self._redis = redis
         self._line = ServiceLine(
             name=name,
@@ -71,7 +73,7 @@ class Presence:
         now = int(seconds) * 1000 + int(micros) // 1000
         if not self._warm:
             await self._look_whether_warm()
-        line = self._line.model_copy(update={"seen_ms": now})
+        line = self._line.model_copy(update={"seen_ms": now, "waiting": self._waiting()})
         async with self._redis.pipeline(transaction=False) as pipe:
             pipe.hset(keys.SERVICES, line.name, line.model_dump_json())
             for queue in line.queues if self._gpu and self._warm else ():

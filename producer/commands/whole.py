@@ -6,6 +6,7 @@ import typer
 
 from producer.commands import create, follow, stack
 from producer.commands.doctor import doctor
+from producer.commands.limits import limits
 from producer.commands.worker import flower, worker
 from producer.console import set_debug
 from producer.simulate import simulate
@@ -42,6 +43,7 @@ for command in (
     follow.results,
     follow.cancel,
     follow.retry,
+    limits,
     simulate,
     doctor,
     flower,

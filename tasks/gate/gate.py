@@ -19,9 +19,10 @@ from redis.exceptions import RedisError
 from tasks.errors import ConfigurationError, ServiceAwayError
 from tasks.gate.line import Answer, Line, Return
 from tasks.pipelining import Pipelining, Script
-from tasks.schemas.limits import Granted, Limits, Wait
+from tasks.schemas.limits import Ending, GateState, Granted, Limits, Wait
 
 LINES_KEPT = 256
+PROVIDERS = "castline:gates"
 
 
 @lru_cache
@@ -68,7 +69,8 @@ class Gate:
 
         Lower ranks go first within this process, flows of one rank take turns. Runs with a cap of
         their own queue apart, so that a full one holds nobody up. Cancelling the wait leaves
-        nothing behind. Raises ServiceAwayError when Redis is away.
+        nothing behind. Raises ServiceAwayError when Redis is away, ProviderOpenError while the
+        breaker is open.
         """
         self.limits(provider)
         wish = self._wish(provider, run_id, run_slots, tokens)
@@ -84,15 +86,17 @@ class Gate:
             return Wait(seconds=answer.wait_s, reason=answer.reason)
         return self._hold(wish)
 
-    def settle(self, granted: Granted, *, used_tokens: int | None = None) -> "asyncio.Future[None]":
+    def settle(
+        self, granted: Granted, *, used_tokens: int | None = None, ending: Ending = "other"
+    ) -> "asyncio.Future[None]":
         """Return the slot with the next question to Redis; whoever wants to waits for the future.
 
-        `used_tokens` corrects the reservation (None leaves it). The future raises ServiceAwayError
-        when Redis is away: then the slot expires.
+        `used_tokens` corrects the reservation (None leaves it); `ending` moves the breaker. The
+        future raises ServiceAwayError when Redis is away: then the slot expires.
         """
         self._held.pop(granted.lease, None)
-        line = self._line_of(granted)
-        return line.give_back(granted, granted.tokens if used_tokens is None else used_tokens)
+        used = granted.tokens if used_tokens is None else used_tokens
+        return self._line_of(granted).give_back(granted, used, ending)
 
     def waiting(self, provider: str) -> int:
         """Count the callers of this process that wait for a grant."""
@@ -149,10 +153,17 @@ class Gate:
             limits.rpm,
             limits.tpm,
             limits.burst_s,
+            limits.breaker_failures,
+            int(limits.breaker_open_s * 1000),
             len(returns),
         ]
         for returned in returns:
-            arguments += [returned.granted.lease, returned.granted.tokens, returned.used]
+            arguments += [
+                returned.granted.lease,
+                returned.granted.tokens,
+                returned.used,
+                returned.ending,
+            ]
         for wish in wishes:
             arguments += [wish.lease, wish.tokens]
         granted, wait_ms, reason = await self._call("exchange", provider, run_id, *arguments)
@@ -168,6 +179,57 @@ class Gate:
         now_ms = int(seconds) * 1000 + int(micros) // 1000
         return int(await self._redis.zcount(slots_key(provider), now_ms, "+inf"))
 
+    async def announce(self) -> None:
+        """Tell the cluster which providers there are with which limits, for whoever looks."""
+        async with self._redis.pipeline(transaction=False) as pipe:
+            for provider, limits in self._limits.items():
+                pipe.sadd(PROVIDERS, provider)
+                pipe.set(limits_key(provider), limits.model_dump_json())
+            await pipe.execute()
+
+    async def known(self) -> list[str]:
+        """List the providers that have been announced."""
+        return sorted(await self._redis.smembers(PROVIDERS))
+
+    async def change(self, provider: str, **limits: int | None) -> None:
+        """Change `slots`, `rpm` or `tpm` for the whole cluster at once; None leaves one as it is.
+
+        Without any, the configured limits hold again.
+        """
+        wanted = {name: value for name, value in limits.items() if value is not None}
+        if wanted:
+            await self._redis.hset(changes_key(provider), mapping=wanted)
+        else:
+            await self._redis.delete(changes_key(provider))
+
+    async def state(self, provider: str) -> GateState:
+        """Read a provider's gate. Raises ConfigurationError for one that nobody announced."""
+        text = await self._redis.get(limits_key(provider))
+        limits = Limits.model_validate_json(text) if text else self.limits(provider)
+        async with self._redis.pipeline(transaction=True) as pipe:
+            pipe.time()
+            pipe.hgetall(rates_key(provider))
+            pipe.hgetall(changes_key(provider))
+            pipe.zrange(slots_key(provider), 0, -1, withscores=True)
+            time, rates, changes, held = await pipe.execute()
+        now = int(time[0]) * 1000 + int(time[1]) // 1000
+        live = {str(lease) for lease, until in held if until > now}
+        open_until = int(rates.get("open_until") or 0)
+        slots = int(changes.get("slots", limits.slots))
+        return GateState(
+            provider=provider,
+            rpm=int(changes.get("rpm", limits.rpm)),
+            tpm=int(changes.get("tpm", limits.tpm)),
+            slots=slots,
+            slots_now=min(slots, int(rates.get("slots_now") or slots)),
+            slots_in_use=len(live),
+            breaker="closed" if not open_until else "open" if open_until > now else "half-open",
+            failures=int(rates.get("failures") or 0),
+            open_s=max(0, open_until - now) / 1000,
+            blocked_s=max(0, int(rates.get("blocked_until") or 0) - now) / 1000,
+            changed=bool(changes),
+        )
+
     async def close(self) -> None:
         """Stop asking and renewing; what is still held expires."""
         for line in self._lines.values():
@@ -181,7 +243,8 @@ class Gate:
         keys = [
             slots_key(provider),
             f"castline:gate:{provider}:run:{run_id}",
-            f"castline:gate:{provider}:rates",
+            rates_key(provider),
+            changes_key(provider),
         ]
         try:
             return await self._scripts[name](keys, arguments)
@@ -201,6 +264,21 @@ class Gate:
             for (provider, run_id), leases in groups.items():
                 with contextlib.suppress(ServiceAwayError):  # tried again in a third of a lease
                     await self._call("renew", provider, run_id, int(self._lease_s * 1000), *leases)
+
+
+def rates_key(provider: str) -> str:
+    """Key of a provider's rates, breaker and concurrency."""
+    return f"castline:gate:{provider}:rates"
+
+
+def limits_key(provider: str) -> str:
+    """Key of the limits that a provider's workers were configured with."""
+    return f"castline:gate:{provider}:configured"
+
+
+def changes_key(provider: str) -> str:
+    """Key of the limits that were changed while running."""
+    return f"castline:gate:{provider}:limits"
 
 
 def slots_key(provider: str) -> str:

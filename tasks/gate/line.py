@@ -10,9 +10,9 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tasks.errors import ServiceAwayError
+from tasks.errors import CastlineError, ProviderOpenError, ServiceAwayError
 from tasks.gate.turnstile import Place, Turnstile
-from tasks.schemas.limits import Granted
+from tasks.schemas.limits import Ending, Granted
 
 LONGEST_SLEEP_S = 5.0
 MOST_WISHES = 32
@@ -28,10 +28,11 @@ class Caller:
 
 @dataclass(frozen=True)
 class Return:
-    """A slot that is given back, and how many tokens its call used."""
+    """A slot that is given back, how many tokens its call used, how the call ended."""
 
     granted: Granted
     used: int
+    ending: Ending
     done: "asyncio.Future[None]"
 
 
@@ -72,7 +73,7 @@ class Line:
     async def admitted(self, wish: Granted, *, rank: int, flow: str) -> Granted:
         """Wait for our turn and our grant; cancelling leaves nothing behind.
 
-        Raises ServiceAwayError when Redis is away.
+        Raises ServiceAwayError when Redis is away, ProviderOpenError while the breaker is open.
         """
         future: asyncio.Future[Granted] = asyncio.get_running_loop().create_future()
         self._callers.arrive(Caller(wish, future), rank=rank, flow=flow)
@@ -84,10 +85,12 @@ class Line:
                 self.give_back(future.result(), 0)
             raise
 
-    def give_back(self, granted: Granted, used: int) -> "asyncio.Future[None]":
+    def give_back(
+        self, granted: Granted, used: int, ending: Ending = "other"
+    ) -> "asyncio.Future[None]":
         """Return a slot soon; the future is done when Redis has it."""
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._returns.append(Return(granted, used, done))
+        self._returns.append(Return(granted, used, ending, done))
         self._wake.set()
         self._start()
         return done
@@ -123,6 +126,9 @@ class Line:
                 self._callers.put_back(places)
                 raise
             self._tell(returns, places, answer)
+            if answer.reason == "open":
+                self._turn_away(answer.wait_s)
+                continue
             if answer.reason and not self._returns:
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(self._wake.wait(), min(answer.wait_s, LONGEST_SLEEP_S))
@@ -144,10 +150,17 @@ class Line:
         if returns:
             self._on_returned()
 
+    def _turn_away(self, wait_s: float) -> None:
+        """Let nobody wait for a provider that does not answer: their work can be put off."""
+        error = ProviderOpenError(
+            f"the provider fails; its breaker is open for {wait_s:.0f} s", wait_s=wait_s
+        )
+        self._fail([], self._callers.next(len(self._callers)), error)
+
     def _fail(
-        self, returns: Sequence[Return], places: Sequence[Place[Caller]], error: ServiceAwayError
+        self, returns: Sequence[Return], places: Sequence[Place[Caller]], error: CastlineError
     ) -> None:
-        """Let everybody hear that Redis is away; slots that could not be returned expire."""
+        """Let everybody hear it; slots that could not be returned expire."""
         waiting: list[asyncio.Future[Any]] = [returned.done for returned in returns]
         waiting += [place.caller.admitted for place in places]
         for future in waiting:

@@ -12,6 +12,7 @@ import httpx
 from tenacity import AsyncRetrying
 
 from tasks.errors import (
+    ProviderDownError,
     RateLimitedError,
     RefusedCallError,
     TransientError,
@@ -26,7 +27,7 @@ from tasks.llm.tracing import note_completion, traced
 from tasks.llm.transport import open_client
 from tasks.schemas.calls import Message
 from tasks.schemas.completion import ChatRequest, Completion
-from tasks.schemas.limits import Granted
+from tasks.schemas.limits import Ending, Granted
 
 log = logging.getLogger(__name__)
 
@@ -82,21 +83,26 @@ class LLMClient:
             flow=scope.flow,
         )
         used: int | None = None
+        ending: Ending = "other"
         try:
             completion = await self._send(request, key)
             used = completion.prompt_tokens + completion.completion_tokens or None
+            ending = "ok"
             return completion
+        except ProviderDownError:
+            ending = "down"
+            raise
         except RateLimitedError as error:
-            used = 0
+            used, ending = 0, "limited"
             if error.wait_s:
                 await self._gate.block(self.provider.name, error.wait_s)
             raise
         finally:
-            self._settle(granted, used)
+            self._settle(granted, used, ending)
 
-    def _settle(self, granted: Granted, used: int | None) -> None:
+    def _settle(self, granted: Granted, used: int | None, ending: Ending) -> None:
         """Give the slot back without waiting: an answer that is paid for goes on at once."""
-        returned = self._gate.settle(granted, used_tokens=used)
+        returned = self._gate.settle(granted, used_tokens=used, ending=ending)
         returned.add_done_callback(note_unreturned)
 
     async def _send(self, request: ChatRequest, key: str) -> Completion:

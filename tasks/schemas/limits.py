@@ -1,6 +1,7 @@
 """What the gate enforces for one provider, and what it answers."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 from tasks.schemas.frozen import Frozen
 
@@ -9,13 +10,22 @@ class Limits(Frozen):
     """A provider's limits for the whole cluster; 0 means no limit.
 
     `burst_s` is how many seconds' worth of requests (and of tokens) may leave at once; what the
-    burst holds is taken off the sustained rate, so no minute ever holds more than the limit.
+    burst holds is taken off the sustained rate, so no minute ever holds more than the limit. After
+    `breaker_failures` failures in a row (0 = never) nothing is sent for `breaker_open_s` seconds,
+    then one probe.
     """
 
     rpm: int = 0
     tpm: int = 0
     slots: int = 20
     burst_s: float = 1.0
+    breaker_failures: int = 10
+    breaker_open_s: float = 10.0
+
+
+Ending = Literal["ok", "down", "limited", "other"]
+"""How a call ended, for the breaker and the concurrency: a good answer, a network error or 5xx, a
+429, anything else (which proves nothing about the provider's health)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,7 +41,30 @@ class Granted:
 
 @dataclass(frozen=True, kw_only=True)
 class Wait:
-    """Not now: ask again in `seconds`; `reason` is `slots`, `requests`, `tokens` or `blocked`."""
+    """Not now: ask again in `seconds`.
+
+    `reason` is `slots`, `run slots`, `requests`, `tokens`, `blocked` or `open`.
+    """
 
     seconds: float
     reason: str
+
+
+class GateState(Frozen):
+    """A provider's gate at one moment, for the whole cluster.
+
+    `slots` is the configured or changed limit, `slots_now` what repeated 429s leave of it.
+    `blocked_s` is the rest of a `Retry-After`, `open_s` of an open breaker.
+    """
+
+    provider: str
+    rpm: int
+    tpm: int
+    slots: int
+    slots_now: int
+    slots_in_use: int
+    breaker: Literal["closed", "open", "half-open"]
+    failures: int
+    open_s: float
+    blocked_s: float
+    changed: bool

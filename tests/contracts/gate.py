@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tasks.errors import ConfigurationError, ServiceAwayError
+from tasks.errors import ConfigurationError, ProviderOpenError, ServiceAwayError
 from tasks.gate.gate import Gate
 from tasks.schemas.limits import Granted, Limits, Wait
 
@@ -181,4 +181,97 @@ class GateContract:
         granted = await gate.acquire("p")
         await gate.settle(granted)
         assert await gate.in_use("p") == 0
+        await gate.close()
+
+    async def test_the_breaker_opens_after_failures_in_a_row_and_turns_callers_away(
+        self, redis: Any
+    ) -> None:
+        gate = gate_on(redis, slots=1, breaker_failures=3, breaker_open_s=60)
+        for ending in ("down", "down", "ok", "down", "down"):
+            await gate.settle(await gate.acquire("p"), ending=ending)
+        assert (await gate.state("p")).breaker == "closed"
+        last = await gate.acquire("p")
+        waiting = [asyncio.create_task(gate.acquire("p")) for _ in range(3)]
+        await asyncio.sleep(0.02)
+        await gate.settle(last, ending="down")
+        turned_away = await asyncio.gather(*waiting, return_exceptions=True)
+        assert [type(error) for error in turned_away] == [ProviderOpenError] * 3
+        state = await gate.state("p")
+        assert (state.breaker, state.failures, state.slots_in_use) == ("open", 3, 0)
+        other = gate_on(redis, slots=1)
+        refused = await other.try_acquire("p")
+        assert isinstance(refused, Wait)
+        assert refused.reason == "open"
+        assert 50 < refused.seconds <= 60
+        await gate.close()
+
+    async def test_an_open_breaker_lets_one_probe_through_in_the_whole_cluster(
+        self, redis: Any
+    ) -> None:
+        gates = [gate_on(redis, breaker_failures=1, breaker_open_s=0.1) for _ in range(3)]
+        await gates[0].settle(await gates[0].acquire("p"), ending="down")
+        await asyncio.sleep(0.15)
+        assert (await gates[0].state("p")).breaker == "half-open"
+        answers = await asyncio.gather(*(gate.try_acquire("p") for gate in gates for _ in range(4)))
+        probes = [answer for answer in answers if isinstance(answer, Granted)]
+        assert len(probes) == 1
+        await gates[1].settle(probes[0], ending="down")
+        assert isinstance(await gates[2].try_acquire("p"), Wait)
+        await asyncio.sleep(0.15)
+        again = await gates[2].try_acquire("p")
+        assert isinstance(again, Granted)
+        await gates[2].settle(again, ending="ok")
+        assert (await gates[0].state("p")).breaker == "closed"
+        both = await asyncio.gather(*(gate.try_acquire("p") for gate in gates))
+        assert all(isinstance(answer, Granted) for answer in both)
+        for gate in gates:
+            await gate.close()
+
+    async def test_a_probe_whose_holder_died_makes_room_for_another(self, redis: Any) -> None:
+        dead = gate_on(redis, lease_s=0.2, breaker_failures=1, breaker_open_s=0.05)
+        await dead.settle(await dead.acquire("p"), ending="down")
+        await asyncio.sleep(0.1)
+        assert isinstance(await dead.try_acquire("p"), Granted)
+        await dead.close()
+        gate = gate_on(redis, breaker_failures=1)
+        assert isinstance(await gate.try_acquire("p"), Wait)
+        await asyncio.sleep(0.25)
+        assert isinstance(await gate.try_acquire("p"), Granted)
+        await gate.close()
+
+    async def test_a_refused_key_leaves_the_breaker_alone(self, redis: Any) -> None:
+        gate = gate_on(redis, breaker_failures=1)
+        await gate.settle(await gate.acquire("p"), ending="other")
+        assert (await gate.state("p")).breaker == "closed"
+        await gate.close()
+
+    async def test_a_burst_of_429s_shrinks_the_slots_once_and_successes_grow_them_back(
+        self, redis: Any
+    ) -> None:
+        gate = gate_on(redis, slots=8)
+        burst = [await gate.acquire("p") for _ in range(8)]
+        await asyncio.gather(*(gate.settle(granted, ending="limited") for granted in burst))
+        assert (await gate.state("p")).slots_now == 6
+        held = [await gate.try_acquire("p") for _ in range(8)]
+        assert sum(isinstance(answer, Granted) for answer in held) == 6
+        for answer in held:
+            if isinstance(answer, Granted):
+                await gate.settle(answer)
+        for _ in range(50):
+            await gate.settle(await gate.acquire("p"), ending="ok")
+        assert (await gate.state("p")).slots_now == 8
+        await gate.close()
+
+    async def test_limits_change_for_every_process_at_once_and_back(self, redis: Any) -> None:
+        gate, other = gate_on(redis, slots=1), gate_on(redis, slots=1)
+        first = await gate.acquire("p")
+        await other.change("p", slots=2, rpm=None)
+        assert (await gate.state("p")).slots == 2
+        second = await gate.try_acquire("p")
+        assert isinstance(second, Granted)
+        await other.change("p")
+        await asyncio.gather(gate.settle(first), gate.settle(second))
+        assert (await gate.state("p")).changed is False
+        assert isinstance(await gate.try_acquire("p"), Granted)
+        assert isinstance(await gate.try_acquire("p"), Wait)
         await gate.close()

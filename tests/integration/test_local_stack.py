@@ -94,6 +94,20 @@ def test_status_names_services_queues_and_gates(stack: Castline) -> None:
     assert status["gates"][0]["provider"] == "simulated"
 
 
+def test_limits_are_shown_and_changed_while_running(stack: Castline) -> None:
+    [before] = stack.json("limits")["providers"]
+    assert before["provider"] == "simulated"
+    assert (before["slots"], before["breaker"], before["changed"]) == (20, "closed", False)
+    assert len(before["waiting"]) == 1
+    [changed] = stack.json("limits", "simulated", "--slots", "3", "--rpm", "600")["providers"]
+    assert (changed["slots"], changed["rpm"], changed["changed"]) == (3, 600, True)
+    [again] = stack.json("limits", "--reset")["providers"]
+    assert again == {**before, "waiting": again["waiting"]}
+    unknown = stack.run("limits", "nobody", "--slots", "3")
+    assert unknown.returncode == 2
+    assert "simulated" in unknown.stderr
+
+
 def test_the_same_folder_is_refused_for_another_run(
     stack: Castline, finished: dict[str, Any]
 ) -> None:
