@@ -18,7 +18,7 @@ class Limits(Frozen):
     rpm: int = 0
     tpm: int = 0
     slots: int = 20
-    burst_s: float = 1.0
+    burst_s: float = 0.5
     breaker_failures: int = 10
     breaker_open_s: float = 10.0
 

@@ -78,7 +78,7 @@ class GateContract:
             else:
                 await asyncio.sleep(answer.seconds)
         elapsed = time.monotonic() - begun
-        burst, rate = 10, (600 - 10) / 60
+        burst, rate = 5, (600 - 5) / 60
         assert granted <= burst + rate * elapsed + 1
         assert granted >= burst
         await gate.close()
