@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import signal
-from collections.abc import Iterator
+from collections.abc import Coroutine, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -58,13 +58,22 @@ def interruptible() -> Iterator[Interruption]:
 
 
 async def follow(
-    deps: Deps, run_id: str, *, out: Path | None, as_json: bool, quiet: bool = False
+    deps: Deps,
+    run_id: str,
+    *,
+    out: Path | None,
+    as_json: bool,
+    quiet: bool = False,
+    submitting: Coroutine[None, None, None] | None = None,
 ) -> int:
     """Show a run's progress until it ends, then write its folder; returns the exit code.
 
-    Interrupted, it says how to come back, prints what there is, and the run goes on.
+    Interrupted, it says how to come back, prints what there is, and the run goes on; `submitting`,
+    which comes first, is finished even then.
     """
     with interruptible() as interruption:
+        if submitting is not None:
+            await submitting
         snapshot = await watch_until_end(deps, run_id, interruption, quiet=quiet)
     if interruption.stop.is_set():
         say(f"The run goes on. Come back with: castline watch {run_id}")

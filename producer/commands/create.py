@@ -290,14 +290,15 @@ def tomorrow() -> str:
 
 async def go(deps: Deps, plan: RunPlan, *, detach: bool, as_json: bool) -> int:
     """Submit a plan and follow it, unless detached."""
+    submitting = submit(deps, plan)
+    if not detach:
+        out = Path(plan.request.out)
+        return await follow(deps, plan.run_id, out=out, as_json=as_json, submitting=submitting)
     try:
-        await submit(deps, plan)
+        await submitting
     except asyncio.CancelledError:
         say(f"Interrupted while submitting. Finish it with: castline retry {plan.run_id}")
         raise
-    if not detach:
-        out = Path(plan.request.out)
-        return await follow(deps, plan.run_id, out=out, as_json=as_json)
     if as_json:
         print_json(standing(await deps.reader.snapshot(plan.run_id)))
     else:
