@@ -33,7 +33,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 from tasks.gate.gate import Gate  # noqa: E402
-from tasks.llm.client import LLMClient  # noqa: E402
+from tasks.llm.completer import Completer  # noqa: E402
 from tasks.llm.providers import Provider  # noqa: E402
 from tasks.llm.scope import CallScope  # noqa: E402
 from tasks.schemas.calls import Message  # noqa: E402
@@ -73,7 +73,7 @@ async def work(address: str, url: str, limits: Limits, in_flight: int, sized: bo
         timeout_s=60,
         structured="json_schema",
     )
-    llm = LLMClient(provider, gate)
+    llm = Completer(provider, gate)
 
     async def take_calls() -> None:
         while (number := await client_redis.lpop(QUEUE)) is not None:

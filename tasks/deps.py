@@ -16,7 +16,7 @@ from tasks.store.ledger import Ledger
 from tasks.store.reader import RunReader
 
 if TYPE_CHECKING:  # processes that call no model start without an HTTP client
-    from tasks.llm.client import LLMClient
+    from tasks.llm.completer import Completer
 
 REQUESTS_KEPT = 64
 
@@ -33,7 +33,7 @@ class Deps:
     leases: LeaseKeeper
     provider: Provider | None = None
     gate: Gate | None = None
-    client: "LLMClient | None" = None
+    completer: "Completer | None" = None
     _requests: dict[str, Request] = field(default_factory=dict)
 
     async def request(self, run_id: str) -> Request:
@@ -47,8 +47,8 @@ class Deps:
     async def close(self) -> None:
         """Close every connection."""
         await self.leases.close()
-        if self.client is not None:
-            await self.client.close()
+        if self.completer is not None:
+            await self.completer.close()
         if self.gate is not None:
             await self.gate.close()
         await self.redis.aclose()
@@ -77,11 +77,11 @@ async def open_deps(settings: Settings, *, models: bool = False) -> Deps:
         leases=LeaseKeeper(ledger),
     )
     if models:
-        from tasks.llm.client import LLMClient
+        from tasks.llm.completer import Completer
 
         provider = resolve_provider(settings)
         deps.provider = provider
         deps.gate = Gate(redis, {provider.name: provider.limits}, lease_s=settings.lease_s)
         await deps.gate.announce()
-        deps.client = LLMClient(provider, deps.gate)
+        deps.completer = Completer(provider, deps.gate)
     return deps

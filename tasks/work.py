@@ -47,9 +47,9 @@ def asker(
     )
 
     async def ask(call: StructuredCall[Reply]) -> Reply:
-        if deps.client is None:
+        if deps.completer is None:
             raise ConfigurationError("this worker calls no model")
-        return await ask_structured(deps.client, call, scope)
+        return await ask_structured(deps.completer, call, scope)
 
     return ask
 

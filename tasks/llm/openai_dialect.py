@@ -1,6 +1,7 @@
 """The chat-completions dialect that OpenAI, Groq, DeepSeek, BigModel and most servers speak."""
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
 from tasks.errors import BadReplyError
@@ -8,7 +9,23 @@ from tasks.schemas.calls import Message
 from tasks.schemas.completion import ChatRequest, Completion
 from tasks.settings import Structured
 
-PATH = "chat/completions"
+
+class OpenAIDialect:
+    """Chat completions (platform.openai.com/docs/api-reference/chat, read 2026-11)."""
+
+    path = "chat/completions"
+
+    def headers(self, api_key: str) -> Mapping[str, str]:
+        """Name the caller by a bearer token."""
+        return {"Authorization": f"Bearer {api_key}"} if api_key else {}
+
+    def body(self, request: ChatRequest, structured: Structured) -> dict[str, Any]:
+        """Build the request's body; the schema goes where this provider takes it."""
+        return body(request, structured)
+
+    def completion(self, payload: Any, *, asked_model: str) -> Completion:
+        """Read a reply's payload. Raises BadReplyError when it is not a chat completion."""
+        return completion(payload, asked_model=asked_model)
 
 
 def body(request: ChatRequest, structured: Structured) -> dict[str, Any]:

@@ -22,6 +22,7 @@ class Provider:
     timeout_s: float
     structured: Structured
     fallback_models: tuple[str, ...] = ()
+    dialect: str = "openai"
 
     @property
     def simulated(self) -> bool:

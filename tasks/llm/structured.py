@@ -9,7 +9,7 @@ from json_repair import repair_json
 from pydantic import BaseModel, ValidationError
 
 from tasks.errors import BadReplyError, ConfigurationError, TruncatedReplyError
-from tasks.llm.client import LLMClient
+from tasks.llm.completer import Completer
 from tasks.llm.scope import CallScope
 from tasks.schemas.calls import Message, Reply, StructuredCall
 from tasks.schemas.completion import ChatRequest, Completion
@@ -18,28 +18,32 @@ MOST_ERRORS_NAMED = 5
 FILTERED = frozenset({"content_filter", "refusal"})
 
 
-async def ask_structured(client: LLMClient, call: StructuredCall[Reply], scope: CallScope) -> Reply:
+async def ask_structured(
+    completer: Completer, call: StructuredCall[Reply], scope: CallScope
+) -> Reply:
     """Ask until the reply is valid for the call's model, at most twice.
 
     Raises BadReplyError when the re-ask does not help either, TruncatedReplyError when the reply
     stopped at its token limit twice, ConfigurationError when a picture meets a blind provider,
-    and what LLMClient.complete raises.
+    and what Completer.complete raises.
     """
-    request = request_of(client, call)
-    first = await client.complete(
+    request = request_of(completer, call)
+    first = await completer.complete(
         request, key=idempotency_key(scope.key, call.name, 0), scope=scope
     )
     try:
         return parse(first, call.reply)
     except BadReplyError as error:
         again = request.model_copy(update={"messages": with_complaint(request, first, error)})
-    second = await client.complete(again, key=idempotency_key(scope.key, call.name, 1), scope=scope)
+    second = await completer.complete(
+        again, key=idempotency_key(scope.key, call.name, 1), scope=scope
+    )
     return parse(second, call.reply)
 
 
-def request_of(client: LLMClient, call: StructuredCall[Any]) -> ChatRequest:
+def request_of(completer: Completer, call: StructuredCall[Any]) -> ChatRequest:
     """Choose the model and attach the schema."""
-    provider = client.provider
+    provider = completer.provider
     sees = any(m.image for m in call.messages)
     if sees and not provider.vision_model:
         raise ConfigurationError(

@@ -4,6 +4,8 @@ httpx's own pool is quadratic in kept connections, and aiohttp's connector keeps
 otherwise; here the gate limits, so the pool does not.
 """
 
+from collections.abc import Mapping
+
 import httpx
 from aiohttp import ClientSession, ClientTimeout, DummyCookieJar, TCPConnector
 from httpx_aiohttp import AiohttpTransport
@@ -11,7 +13,9 @@ from httpx_aiohttp import AiohttpTransport
 KEEPALIVE_S = 60.0
 
 
-def open_client(base_url: str, *, api_key: str, timeout_s: float) -> httpx.AsyncClient:
+def open_client(
+    base_url: str, *, headers: Mapping[str, str], timeout_s: float
+) -> httpx.AsyncClient:
     """Open a client for one provider; must be called on the loop that uses it, closed with it."""
     session = ClientSession(
         connector=TCPConnector(limit=0, limit_per_host=0, keepalive_timeout=KEEPALIVE_S),
@@ -19,12 +23,9 @@ def open_client(base_url: str, *, api_key: str, timeout_s: float) -> httpx.Async
         cookie_jar=DummyCookieJar(),
         auto_decompress=False,
     )
-    headers = {"User-Agent": "castline"}
-    if api_key:
-        headers["Authorization"] = f"Bearer {api_key}"
     return httpx.AsyncClient(
         base_url=base_url.rstrip("/") + "/",
-        headers=headers,
+        headers={"User-Agent": "castline", **headers},
         transport=AiohttpTransport(client=session),
         timeout=httpx.Timeout(timeout_s, connect=10.0),
     )

@@ -1,4 +1,4 @@
-"""The model client: one logical call through gate, transport and retries.
+"""Completes one logical model call through gate, transport and retries.
 
 It owns attempts, deadlines and the idempotency key's journey; prompts belong to the stages, parsing
 to `tasks.llm.structured`, limits to the gate.
@@ -18,8 +18,8 @@ from tasks.errors import (
     TransientError,
 )
 from tasks.gate.gate import Gate
-from tasks.llm import openai_dialect
 from tasks.llm.answers import network_error, payload_of
+from tasks.llm.dialects import DIALECTS
 from tasks.llm.providers import Provider
 from tasks.llm.retrying import RetryPolicy
 from tasks.llm.scope import CallScope
@@ -35,11 +35,12 @@ CHARACTERS_PER_TOKEN = 4
 IMAGE_TOKENS = 800
 
 
-class LLMClient:
-    """A client of one provider, for one loop; close it on the loop that used it."""
+class Completer:
+    """Completes calls of one provider, on one loop; close it on the loop that used it."""
 
     def __init__(self, provider: Provider, gate: Gate, *, retry_scale: float = 1.0) -> None:
         self.provider = provider
+        self._dialect = DIALECTS[provider.dialect]
         self._gate = gate
         self._retry_scale = retry_scale
         self._http: httpx.AsyncClient | None = None
@@ -109,21 +110,21 @@ class LLMClient:
         begun = time.monotonic()
         try:
             response = await self._client().post(
-                openai_dialect.PATH,
-                json=openai_dialect.body(request, self.provider.structured),
+                self._dialect.path,
+                json=self._dialect.body(request, self.provider.structured),
                 headers={"Idempotency-Key": key},
             )
         except httpx.HTTPError as error:
             raise network_error(error, provider=self.provider.name) from error
         payload = payload_of(response, provider=self.provider.name)
-        completion = openai_dialect.completion(payload, asked_model=request.model)
+        completion = self._dialect.completion(payload, asked_model=request.model)
         return completion.model_copy(update={"seconds": time.monotonic() - begun})
 
     def _client(self) -> httpx.AsyncClient:
         if self._http is None:
             self._http = open_client(
                 self.provider.base_url,
-                api_key=self.provider.api_key.get_secret_value(),
+                headers=self._dialect.headers(self.provider.api_key.get_secret_value()),
                 timeout_s=self.provider.timeout_s,
             )
         return self._http
