@@ -9,7 +9,6 @@ from pathlib import Path
 
 import aiohttp
 
-
 BODY = Path(os.environ["BENCH_BODY"]).read_bytes()
 
 
