@@ -5,7 +5,9 @@ ledger and blobs is the caller's.
 """
 
 import json
+import os
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -59,9 +61,20 @@ def _write_run(
     export: RunExport, folder: Path, *, out: Path, embed: Embed, monogram: Monogram
 ) -> None:
     people = characters(export)
-    for character in people:
-        if character.folder:
-            _write_character(character, folder / character.folder, embed=embed, monogram=monogram)
+    with ThreadPoolExecutor(os.cpu_count()) as pool:  # Pillow draws without the interpreter's lock
+        written = [
+            pool.submit(
+                _write_character,
+                character,
+                folder / character.folder,
+                embed=embed,
+                monogram=monogram,
+            )
+            for character in people
+            if character.folder
+        ]
+        for one in written:
+            one.result()
     page = gallery_page(export, people, generator=generator())
     (folder / GALLERY_FILE).write_bytes(page.encode("utf-8", "replace"))
     _write_json(folder / RUN_FILE, _run_document(export, out))

@@ -107,7 +107,7 @@ class Settings(BaseSettings):
     )
 
     llm_concurrency: int = Field(default=64, ge=1, le=1000)
-    tweet_group: int = Field(default=5, ge=1, le=50)
+    tweet_group: int = Field(default=25, ge=1, le=50)
     renderer: str = "tiny"
     device: Literal["", "cpu", "cuda"] = ""
     gpu_queue: str = ""

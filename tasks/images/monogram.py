@@ -49,8 +49,9 @@ def monogram_png(name: str) -> bytes:
     _disc(draw, palette)
     _centrepiece(draw, name, palette, dice)
     _name_line(draw, name, palette)
-    small = image.resize((WIDTH, HEIGHT), Image.Resampling.LANCZOS)
-    return encode_png(small, {"Title": name, "Description": DESCRIPTION, "drawn": "true"})
+    return encode_png(
+        image.reduce(SCALE), {"Title": name, "Description": DESCRIPTION, "drawn": "true"}
+    )
 
 
 def initials(name: str) -> str:
@@ -90,11 +91,10 @@ def _colour(hue: float, lightness: float, saturation: float) -> Colour:
 
 
 def _sky(palette: Palette) -> Image.Image:
-    size = (WIDTH * SCALE, HEIGHT * SCALE)
-    descent = Image.linear_gradient("L").resize(size)
-    return Image.composite(
-        Image.new("RGB", size, palette.bottom), Image.new("RGB", size, palette.top), descent
-    )
+    descent = Image.linear_gradient("L")
+    bottom = Image.new("RGB", descent.size, palette.bottom)
+    top = Image.new("RGB", descent.size, palette.top)
+    return Image.composite(bottom, top, descent).resize((WIDTH * SCALE, HEIGHT * SCALE))
 
 
 def _bubbles(image: Image.Image, palette: Palette, dice: random.Random) -> None:
