@@ -14,6 +14,7 @@ from tasks.store.connection import TextRedis, connect
 from tasks.store.leases import LeaseKeeper
 from tasks.store.ledger import Ledger
 from tasks.store.reader import RunReader
+from tasks.turns import Turns
 
 if TYPE_CHECKING:  # processes that call no model start without an HTTP client
     from tasks.llm.completer import Completer
@@ -31,6 +32,7 @@ class Deps:
     reader: RunReader
     blobs: Blobs
     leases: LeaseKeeper
+    turns: Turns = field(default_factory=Turns)
     provider: Provider | None = None
     gate: Gate | None = None
     completer: "Completer | None" = None

@@ -77,6 +77,7 @@ async def within_lease(deps: Deps, claim: Claim, work: Work, tally: CallTally) -
     with anyio.CancelScope() as scope:
         deps.leases.hold(claim, scope)
         try:
+            await deps.turns.mine()
             return await work(tally)
         finally:
             deps.leases.release(claim)

@@ -49,7 +49,7 @@ def asker(
     async def ask(call: StructuredCall[Reply]) -> Reply:
         if deps.completer is None:
             raise ConfigurationError("this worker calls no model")
-        return await ask_structured(deps.completer, call, scope)
+        return await ask_structured(deps.completer, call, scope, turns=deps.turns)
 
     return ask
 

@@ -7,6 +7,7 @@ to `tasks.llm.structured`, limits to the gate.
 import asyncio
 import logging
 import time
+from dataclasses import dataclass
 
 import httpx
 from tenacity import AsyncRetrying
@@ -24,7 +25,7 @@ from tasks.llm.providers import Provider
 from tasks.llm.retrying import RetryPolicy
 from tasks.llm.scope import CallScope
 from tasks.llm.tracing import note_completion, traced
-from tasks.llm.transport import open_client
+from tasks.llm.transport import Wire
 from tasks.schemas.calls import Message
 from tasks.schemas.completion import ChatRequest, Completion
 from tasks.schemas.limits import Ending, Granted
@@ -35,6 +36,15 @@ CHARACTERS_PER_TOKEN = 4
 IMAGE_TOKENS = 800
 
 
+@dataclass(frozen=True, kw_only=True)
+class PreparedCall:
+    """A request that is ready to leave, and the tokens that it may use."""
+
+    model: str
+    request: httpx.Request
+    estimate: int
+
+
 class Completer:
     """Completes calls of one provider, on one loop; close it on the loop that used it."""
 
@@ -43,7 +53,11 @@ class Completer:
         self._dialect = DIALECTS[provider.dialect]
         self._gate = gate
         self._retry_scale = retry_scale
-        self._http: httpx.AsyncClient | None = None
+        self._wire = Wire(
+            provider.base_url,
+            headers=self._dialect.headers(provider.api_key.get_secret_value()),
+            timeout_s=provider.timeout_s,
+        )
 
     async def complete(self, request: ChatRequest, *, key: str, scope: CallScope) -> Completion:
         """Make one logical call, with its retries and then the fallback models.
@@ -56,6 +70,7 @@ class Completer:
         attempts = 0
         for position, model in enumerate(models):
             asked = request.model_copy(update={"model": model})
+            call = self._prepared(asked, key)
             policy = RetryPolicy(scale=self._retry_scale)
             retrying = AsyncRetrying(retry=policy.wants, wait=policy.pause_s, reraise=True)
             try:
@@ -64,7 +79,7 @@ class Completer:
                         with attempt:
                             scope.tally.attempt(again=attempts > 0)
                             attempts += 1
-                            done = await self._attempt(asked, key, scope)
+                            done = await self._attempt(call, scope)
                     note_completion(trace, done)
                 scope.tally.complete(done)
                 return done.model_copy(update={"attempts": attempts})
@@ -73,11 +88,19 @@ class Completer:
                     raise
         raise AssertionError("there is always one model to ask")
 
-    async def _attempt(self, request: ChatRequest, key: str, scope: CallScope) -> Completion:
-        estimate = estimated_tokens(request.messages) + request.max_tokens
+    def _prepared(self, request: ChatRequest, key: str) -> PreparedCall:
+        """Do all that can be done before a slot is ours: an empty slot is a call less."""
+        body = self._dialect.body(request, self.provider.structured)
+        return PreparedCall(
+            model=request.model,
+            request=self._wire.post(self._dialect.path, body, key=key),
+            estimate=estimated_tokens(request.messages) + request.max_tokens,
+        )
+
+    async def _attempt(self, call: PreparedCall, scope: CallScope) -> Completion:
         granted = await self._gate.acquire(
             self.provider.name,
-            tokens=estimate,
+            tokens=call.estimate,
             run_id=scope.run_id,
             run_slots=scope.run_slots,
             rank=scope.rank,
@@ -86,7 +109,7 @@ class Completer:
         used: int | None = None
         ending: Ending = "other"
         try:
-            completion = await self._send(request, key)
+            completion = await self._send(call)
             used = completion.prompt_tokens + completion.completion_tokens or None
             ending = "ok"
             return completion
@@ -106,34 +129,19 @@ class Completer:
         returned = self._gate.settle(granted, used_tokens=used, ending=ending)
         returned.add_done_callback(note_unreturned)
 
-    async def _send(self, request: ChatRequest, key: str) -> Completion:
+    async def _send(self, call: PreparedCall) -> Completion:
         begun = time.monotonic()
         try:
-            response = await self._client().post(
-                self._dialect.path,
-                json=self._dialect.body(request, self.provider.structured),
-                headers={"Idempotency-Key": key},
-            )
+            response = await self._wire.send(call.request)
         except httpx.HTTPError as error:
             raise network_error(error, provider=self.provider.name) from error
         payload = payload_of(response, provider=self.provider.name)
-        completion = self._dialect.completion(payload, asked_model=request.model)
+        completion = self._dialect.completion(payload, asked_model=call.model)
         return completion.model_copy(update={"seconds": time.monotonic() - begun})
-
-    def _client(self) -> httpx.AsyncClient:
-        if self._http is None:
-            self._http = open_client(
-                self.provider.base_url,
-                headers=self._dialect.headers(self.provider.api_key.get_secret_value()),
-                timeout_s=self.provider.timeout_s,
-            )
-        return self._http
 
     async def close(self) -> None:
         """Close the connections."""
-        if self._http is not None:
-            await self._http.aclose()
-            self._http = None
+        await self._wire.close()
 
 
 def note_unreturned(returned: "asyncio.Future[None]") -> None:

@@ -13,13 +13,14 @@ from tasks.llm.completer import Completer
 from tasks.llm.scope import CallScope
 from tasks.schemas.calls import Message, Reply, StructuredCall
 from tasks.schemas.completion import ChatRequest, Completion
+from tasks.turns import Turns
 
 MOST_ERRORS_NAMED = 5
 FILTERED = frozenset({"content_filter", "refusal"})
 
 
 async def ask_structured(
-    completer: Completer, call: StructuredCall[Reply], scope: CallScope
+    completer: Completer, call: StructuredCall[Reply], scope: CallScope, *, turns: Turns
 ) -> Reply:
     """Ask until the reply is valid for the call's model, at most twice.
 
@@ -31,6 +32,7 @@ async def ask_structured(
     first = await completer.complete(
         request, key=idempotency_key(scope.key, call.name, 0), scope=scope
     )
+    await turns.mine()
     try:
         return parse(first, call.reply)
     except BadReplyError as error:
