@@ -33,6 +33,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 from tasks.gate.gate import Gate  # noqa: E402
+from tasks.gate.on_redis import RedisRules  # noqa: E402
 from tasks.llm.completer import Completer  # noqa: E402
 from tasks.llm.providers import Provider  # noqa: E402
 from tasks.llm.scope import CallScope  # noqa: E402
@@ -62,7 +63,7 @@ def options() -> argparse.Namespace:
 async def work(address: str, url: str, limits: Limits, in_flight: int, sized: bool) -> None:
     """Take calls from the shared list until it is empty."""
     client_redis = connect(url)
-    gate = Gate(client_redis, {"p": limits}, lease_s=5)
+    gate = Gate(RedisRules(client_redis), {"p": limits}, lease_s=5)
     provider = Provider(
         name="p",
         base_url=address,

@@ -7,7 +7,8 @@ from rich.table import Table
 from producer.console import data_console, print_json
 from producer.submit import live_services
 from tasks.deps import Deps
-from tasks.gate.gate import slots_key
+from tasks.gate.gate import Gate
+from tasks.gate.on_redis import RedisRules
 from tasks.routing import LLM_QUEUES
 from tasks.schemas.overview import GateLine, Overview, QueueLine
 from tasks.schemas.services import ServiceLine
@@ -89,12 +90,12 @@ async def running_by_queue(deps: Deps) -> dict[str, int]:
 
 async def gate_lines(deps: Deps, services: list[ServiceLine]) -> list[GateLine]:
     """Show each live provider's slots in use."""
-    now = await deps.ledger.now_ms()
+    gate = Gate(RedisRules(deps.redis), {})
     names = sorted({service.provider for service in services if service.provider})
     return [
         GateLine(
             provider=name,
-            slots_in_use=int(await deps.redis.zcount(slots_key(name), now, "+inf")),
+            slots_in_use=(await gate.state(name)).slots_in_use,
             model=next(s.model for s in services if s.provider == name),
         )
         for name in names

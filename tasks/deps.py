@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from tasks.gate.gate import Gate
+from tasks.gate.on_redis import RedisRules
 from tasks.llm.providers import Provider, resolve_provider
 from tasks.routing import node_label
 from tasks.schemas.plan import Request
@@ -83,7 +84,9 @@ async def open_deps(settings: Settings, *, models: bool = False) -> Deps:
 
         provider = resolve_provider(settings)
         deps.provider = provider
-        deps.gate = Gate(redis, {provider.name: provider.limits}, lease_s=settings.lease_s)
+        deps.gate = Gate(
+            RedisRules(redis), {provider.name: provider.limits}, lease_s=settings.lease_s
+        )
         await deps.gate.announce()
         deps.completer = Completer(provider, deps.gate)
     return deps

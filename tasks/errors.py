@@ -40,11 +40,17 @@ class RateLimitedError(TransientError):
 
 
 class ProviderDownError(TransientError):
-    """The provider did not answer, or answered 5xx."""
+    """The provider did not answer, or answered 5xx.
 
-    def __init__(self, message: str, *, status: int | None = None, hint: str = "") -> None:
+    `sent` is False when the request provably never left: no connection was made.
+    """
+
+    def __init__(
+        self, message: str, *, status: int | None = None, sent: bool = True, hint: str = ""
+    ) -> None:
         super().__init__(message, hint=hint)
         self.status = status
+        self.sent = sent
 
 
 class ProviderOpenError(TransientError):

@@ -61,22 +61,23 @@ class Pipelining:
             for command, _ in asked:
                 pipe.execute_command(*command)
             answers: list[Any] = await pipe.execute(raise_on_error=False)
-        except BaseException as error:
-            # Every asker hears of it; a cancelled loop is told too, for it must end.
-            lost = (
-                ConnectionError("cancelled") if isinstance(error, asyncio.CancelledError) else error
-            )
-            answers = [lost] * len(asked)
-            if not isinstance(error, Exception):
-                raise
-        finally:
-            for (_, waiting), answer in zip(asked, answers, strict=True):
-                if waiting.done():
-                    continue
-                if isinstance(answer, BaseException):
-                    waiting.set_exception(answer)
-                else:
-                    waiting.set_result(answer)
+        except asyncio.CancelledError:
+            answer_all(asked, [ConnectionError("cancelled")] * len(asked))
+            raise
+        except Exception as error:  # noqa: BLE001  # every asker hears of it
+            answers = [error] * len(asked)
+        answer_all(asked, answers)
+
+
+def answer_all(asked: Sequence[Asked], answers: Sequence[Any]) -> None:
+    """Give each asker its answer or its error, unless it left."""
+    for (_, waiting), answer in zip(asked, answers, strict=True):
+        if waiting.done():
+            continue
+        if isinstance(answer, BaseException):
+            waiting.set_exception(answer)
+        else:
+            waiting.set_result(answer)
 
 
 class Script:

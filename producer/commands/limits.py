@@ -12,6 +12,7 @@ from producer.submit import live_services
 from tasks.deps import Deps
 from tasks.errors import BadInputError
 from tasks.gate.gate import Gate
+from tasks.gate.on_redis import RedisRules
 from tasks.schemas.limits import GateState
 
 Provider = Annotated[str, typer.Argument(metavar="[PROVIDER]", help="One provider; none = all.")]
@@ -36,7 +37,7 @@ def limits(
     wanted = any(value is not None for value in changes.values())
 
     async def show(deps: Deps) -> int:
-        gate = Gate(deps.redis, {})
+        gate = Gate(RedisRules(deps.redis), {})
         known = await gate.known()
         names = chosen(provider, known)
         if wanted or reset:

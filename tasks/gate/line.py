@@ -1,63 +1,58 @@
-"""The line of callers of one process before the gate: one question to Redis at a time for all.
+"""The line of callers of one process before the gate: one question at a time for all of them.
 
 Each question returns the slots that came free meanwhile and asks for the first callers in line, so
-a freed slot is taken again in the same round trip.
+a freed slot is taken again in the same round trip, unless callers of another process are due.
 """
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
-from tasks.errors import CastlineError, ProviderOpenError, ServiceAwayError
+from tasks.errors import ProviderOpenError
+from tasks.gate.rules import Answer, Return, Wish
 from tasks.gate.turnstile import Place, Turnstile
-from tasks.schemas.limits import Ending, Granted
+from tasks.schemas.limits import Granted
 
 LONGEST_SLEEP_S = 5.0
 MOST_WISHES = 32
+REGISTERED = frozenset({"slots", "turn", "requests", "tokens"})
 
 
 @dataclass(frozen=True)
 class Caller:
     """Somebody who waits for a grant."""
 
-    wish: Granted
+    call: Granted
     admitted: "asyncio.Future[Granted]"
 
 
-@dataclass(frozen=True)
-class Return:
-    """A slot that is given back, how many tokens its call used, how the call ended."""
+@dataclass(frozen=True, kw_only=True)
+class Ask:
+    """What a line wants to know: see `tasks.gate.rules.Question`."""
 
-    granted: Granted
-    used: int
-    ending: Ending
-    done: "asyncio.Future[None]"
-
-
-@dataclass(frozen=True)
-class Answer:
-    """How many of the wishes were granted, and how long the next one must wait, for what."""
-
-    granted: int
-    wait_s: float
-    reason: str
+    fresh: bool
+    waiting: int
+    returns: Sequence[Return]
+    wishes: Sequence[Wish]
 
 
-Exchange = Callable[[Sequence[Return], Sequence[Granted]], Awaitable[Answer]]
+Exchange = Callable[[Ask], Awaitable[Answer]]
+Returned = tuple[Return, "asyncio.Future[None]"]
 
 
 class Line:
-    """Callers that share their limits; `exchange` asks Redis."""
+    """Callers that share their limits; `exchange` asks the rules."""
 
     def __init__(self, exchange: Exchange, on_returned: Callable[[], None]) -> None:
         self._exchange = exchange
         self._on_returned = on_returned
         self._callers: Turnstile[Caller] = Turnstile()
-        self._returns: list[Return] = []
+        self._returns: list[Returned] = []
         self._wake = asyncio.Event()
-        self._full = False
+        self._reason = ""
+        self._fresh = True
         self._pump: asyncio.Task[None] | None = None
 
     @property
@@ -70,99 +65,139 @@ class Line:
         """Whether nobody waits and nothing is to be returned."""
         return self._pump is None or self._pump.done()
 
-    async def admitted(self, wish: Granted, *, rank: int, flow: str) -> Granted:
+    async def admitted(self, call: Granted, *, rank: int, flow: str) -> Granted:
         """Wait for our turn and our grant; cancelling leaves nothing behind.
 
         Raises ServiceAwayError when Redis is away, ProviderOpenError while the breaker is open.
         """
         future: asyncio.Future[Granted] = asyncio.get_running_loop().create_future()
-        self._callers.arrive(Caller(wish, future), rank=rank, flow=flow)
+        place = self._callers.arrive(Caller(call, future), rank=rank, flow=flow)
         self._start()
         try:
             return await future
         except asyncio.CancelledError:
+            self._callers.leave(place)
             if future.done() and not future.cancelled() and future.exception() is None:
-                self.give_back(future.result(), 0)
+                self.give_back(unsent(future.result()))
             raise
 
-    def give_back(
-        self, granted: Granted, used: int, ending: Ending = "other"
-    ) -> "asyncio.Future[None]":
-        """Return a slot soon; the future is done when Redis has it."""
+    def give_back(self, returned: Return) -> "asyncio.Future[None]":
+        """Return a slot soon; the future is done when the rules have it."""
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._returns.append(Return(granted, used, ending, done))
+        self._returns.append((returned, done))
         self._wake.set()
         self._start()
         return done
 
     def freed(self) -> None:
-        """Hear that a slot came free in another line of the same provider."""
-        if self._full:
+        """Hear that a slot of the provider came free elsewhere."""
+        if self._reason in ("slots", "run slots", "turn"):
             self._wake.set()
 
     async def close(self) -> None:
-        """Stop asking; whoever still waits is cancelled."""
+        """Stop asking; whoever still waits is cancelled, what is not returned expires."""
         if self._pump is not None:
             self._pump.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await self._pump
+        for future in self._futures(self._returns, self._callers.next(self.waiting)):
+            future.cancel()
+        self._returns.clear()
 
     def _start(self) -> None:
         if self._pump is None or self._pump.done():
             self._pump = asyncio.create_task(self._ask_until_nobody_waits())
 
     async def _ask_until_nobody_waits(self) -> None:
-        while self._returns or len(self._callers):
+        while self._returns or self.waiting or self._reason in REGISTERED:
             self._wake.clear()
-            returns, self._returns = self._returns, []
-            most = len(returns) + 1 if self._full else MOST_WISHES
-            places = [p for p in self._callers.next(most) if not p.caller.admitted.cancelled()]
-            try:
-                answer = await self._exchange(returns, [place.caller.wish for place in places])
-            except ServiceAwayError as error:
-                self._fail(returns, places, error)
-                continue
-            except asyncio.CancelledError:
-                self._callers.put_back(places)
-                raise
-            self._tell(returns, places, answer)
-            if answer.reason == "open":
-                self._turn_away(answer.wait_s)
-                continue
-            if answer.reason and not self._returns:
-                with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self._wake.wait(), min(answer.wait_s, LONGEST_SLEEP_S))
+            if self._returns or self.waiting:
+                await self._sleep(await self._ask())
+            else:  # everybody gave up: let nobody wait for us
+                await self._ask()
+                self._reason = ""
+        self._fresh = True
+
+    async def _ask(self) -> Answer:
+        """Ask once; an error is told to everybody whom the question was about."""
+        returns, self._returns = self._returns, []
+        full = self._reason in ("slots", "run slots", "turn")
+        waiting = self.waiting
+        places = self._callers.next(len(returns) + 1 if full else MOST_WISHES)
+        wishes = [Wish(call=p.caller.call, rank=p.rank, start=p.start) for p in places]
+        given = [returned for returned, _ in returns]
+        try:
+            answer = await self._exchange(
+                Ask(fresh=self._fresh, waiting=waiting, returns=given, wishes=wishes)
+            )
+        except asyncio.CancelledError:
+            self._callers.put_back(places)
+            self._returns = returns + self._returns
+            raise
+        except Exception as error:  # noqa: BLE001  # told to all who wait, none waits for ever
+            self._reason = ""
+            self._fail(self._futures(returns, places), error)
+            return Answer(granted=0)
+        self._tell(returns, places, answer)
+        return answer
+
+    async def _sleep(self, answer: Answer) -> None:
+        if answer.reason and answer.reason != "open" and not self._returns:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._wake.wait(), min(answer.wait_s, LONGEST_SLEEP_S))
 
     def _tell(
-        self, returns: Sequence[Return], places: Sequence[Place[Caller]], answer: Answer
+        self, returns: Sequence[Returned], places: Sequence[Place[Caller]], answer: Answer
     ) -> None:
-        for returned in returns:
-            if not returned.done.done():
-                returned.done.set_result(None)
-        self._full = answer.reason.endswith("slots")
+        for _, done in returns:
+            if not done.done():
+                done.set_result(None)
+        self._reason = answer.reason
+        self._join(places, answer)
         self._callers.put_back(places[answer.granted :])
         for place in places[: answer.granted]:
             self._callers.admit(place)
+            call = replace(place.caller.call, tick=answer.tick)
             if place.caller.admitted.done():  # cancelled while we asked: the call never leaves
-                self.give_back(place.caller.wish, 0)
+                self.give_back(unsent(call))
             else:
-                place.caller.admitted.set_result(place.caller.wish)
+                place.caller.admitted.set_result(call)
         if returns:
             self._on_returned()
+        if answer.reason == "open":
+            self._turn_away(answer.wait_s)
+
+    def _join(self, places: Sequence[Place[Caller]], answer: Answer) -> None:
+        """Take over the virtual time of all lines; a fresh line moves to where they are."""
+        if self._fresh and places:
+            self._fresh = False
+            self._callers.shift(answer.shift)
+            for place in places:
+                place.start += answer.shift
+        self._callers.pass_on(answer.virtual)
 
     def _turn_away(self, wait_s: float) -> None:
         """Let nobody wait for a provider that does not answer: their work can be put off."""
         error = ProviderOpenError(
             f"the provider fails; its breaker is open for {wait_s:.0f} s", wait_s=wait_s
         )
-        self._fail([], self._callers.next(len(self._callers)), error)
+        self._fail(self._futures([], self._callers.next(self.waiting)), error)
 
-    def _fail(
-        self, returns: Sequence[Return], places: Sequence[Place[Caller]], error: CastlineError
-    ) -> None:
+    @staticmethod
+    def _futures(
+        returns: Iterable[Returned], places: Iterable[Place[Caller]]
+    ) -> list["asyncio.Future[Any]"]:
+        waiting: list[asyncio.Future[Any]] = [done for _, done in returns]
+        return waiting + [place.caller.admitted for place in places]
+
+    @staticmethod
+    def _fail(futures: Iterable["asyncio.Future[Any]"], error: Exception) -> None:
         """Let everybody hear it; slots that could not be returned expire."""
-        waiting: list[asyncio.Future[Any]] = [returned.done for returned in returns]
-        waiting += [place.caller.admitted for place in places]
-        for future in waiting:
+        for future in futures:
             if not future.done():
                 future.set_exception(error)
+
+
+def unsent(call: Granted) -> Return:
+    """Give back a slot whose call never left, with all that was reserved for it."""
+    return Return(call=call, used=0, sent=False)

@@ -70,4 +70,5 @@ def retry_after_s(header: str | None, *, now: float) -> float | None:
 
 def network_error(error: httpx.HTTPError, *, provider: str) -> ProviderDownError:
     """Translate what the transport raised."""
-    return ProviderDownError(f"{provider}: {type(error).__name__}")
+    connected = not isinstance(error, httpx.ConnectError | httpx.ConnectTimeout)
+    return ProviderDownError(f"{provider}: {type(error).__name__}", sent=connected)

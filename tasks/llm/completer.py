@@ -28,7 +28,7 @@ from tasks.llm.tracing import note_completion, traced
 from tasks.llm.transport import Wire
 from tasks.schemas.calls import Message
 from tasks.schemas.completion import ChatRequest, Completion
-from tasks.schemas.limits import Ending, Granted
+from tasks.schemas.limits import Ending
 
 log = logging.getLogger(__name__)
 
@@ -108,13 +108,18 @@ class Completer:
         )
         used: int | None = None
         ending: Ending = "other"
+        sent = True
         try:
             completion = await self._send(call)
             used = completion.prompt_tokens + completion.completion_tokens or None
             ending = "ok"
             return completion
-        except ProviderDownError:
-            ending = "down"
+        except ProviderDownError as error:
+            ending, sent = "down", error.sent
+            used = None if sent else 0
+            raise
+        except RefusedCallError:
+            used = 0
             raise
         except RateLimitedError as error:
             used, ending = 0, "limited"
@@ -122,12 +127,9 @@ class Completer:
                 await self._gate.block(self.provider.name, error.wait_s)
             raise
         finally:
-            self._settle(granted, used, ending)
-
-    def _settle(self, granted: Granted, used: int | None, ending: Ending) -> None:
-        """Give the slot back without waiting: an answer that is paid for goes on at once."""
-        returned = self._gate.settle(granted, used_tokens=used, ending=ending)
-        returned.add_done_callback(note_unreturned)
+            # Nobody waits for it: an answer that is paid for goes on at once.
+            returned = self._gate.settle(granted, used_tokens=used, ending=ending, sent=sent)
+            returned.add_done_callback(note_unreturned)
 
     async def _send(self, call: PreparedCall) -> Completion:
         begun = time.monotonic()

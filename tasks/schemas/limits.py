@@ -30,20 +30,24 @@ Ending = Literal["ok", "down", "limited", "other"]
 
 @dataclass(frozen=True, kw_only=True)
 class Granted:
-    """A slot and its tokens are ours until the lease is settled or expires."""
+    """A slot and its tokens are ours until the lease is settled or expires.
+
+    `tick` is the quarter second of the grant, on the clock of whoever granted it.
+    """
 
     provider: str
     lease: str
     run_id: str
     tokens: int
     run_slots: int = 0
+    tick: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
 class Wait:
     """Not now: ask again in `seconds`.
 
-    `reason` is `slots`, `run slots`, `requests`, `tokens`, `blocked` or `open`.
+    `reason` is `slots`, `run slots`, `turn`, `requests`, `tokens`, `blocked` or `open`.
     """
 
     seconds: float

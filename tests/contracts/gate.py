@@ -1,4 +1,4 @@
-"""What the gate must do; run on fakeredis as a unit test and on Valkey as an integration test."""
+"""What the gate must do; run in memory as a unit test and on Valkey as an integration test."""
 
 import asyncio
 import time
@@ -6,22 +6,28 @@ from typing import Any
 
 import pytest
 
-from tasks.errors import ConfigurationError, ProviderOpenError, ServiceAwayError
+from tasks.errors import ConfigurationError, ProviderOpenError
 from tasks.gate.gate import Gate
+from tasks.gate.rules import Rules
 from tasks.schemas.limits import Granted, Limits, Wait
 
 
-def gate_on(redis: Any, *, lease_s: float = 30.0, **limits: Any) -> Gate:
+def gate_on(rules: Rules, *, lease_s: float = 30.0, **limits: Any) -> Gate:
     """Open a gate with one provider `p`."""
-    return Gate(redis, {"p": Limits(**limits)}, lease_s=lease_s)
+    return Gate(rules, {"p": Limits(**limits)}, lease_s=lease_s)
+
+
+async def in_use(gate: Gate) -> int:
+    """Count the slots that are held."""
+    return (await gate.state("p")).slots_in_use
 
 
 @pytest.mark.anyio
 class GateContract:
-    """Give a `redis` fixture, inherit the tests."""
+    """Give a `rules` fixture, inherit the tests."""
 
-    async def test_no_more_slots_are_held_than_there_are(self, redis: Any) -> None:
-        gate = gate_on(redis, slots=3)
+    async def test_no_more_slots_are_held_than_there_are(self, rules: Rules) -> None:
+        gate = gate_on(rules, slots=3)
         held, most = 0, 0
 
         async def call() -> None:
@@ -35,13 +41,13 @@ class GateContract:
 
         await asyncio.gather(*(call() for _ in range(20)))
         assert most == 3
-        assert await gate.in_use("p") == 0
+        assert await in_use(gate) == 0
         await gate.close()
 
     async def test_a_run_keeps_within_its_own_cap_and_leaves_the_rest_to_others(
-        self, redis: Any
+        self, rules: Rules
     ) -> None:
-        gate = gate_on(redis, slots=3)
+        gate = gate_on(rules, slots=3)
         assert isinstance(await gate.try_acquire("p", run_id="a", run_slots=1), Granted)
         refused = await gate.try_acquire("p", run_id="a", run_slots=1)
         assert isinstance(refused, Wait)
@@ -49,26 +55,26 @@ class GateContract:
         assert isinstance(await gate.try_acquire("p", run_id="b"), Granted)
         await gate.close()
 
-    async def test_the_slot_of_a_holder_that_stopped_renewing_returns(self, redis: Any) -> None:
-        dead = gate_on(redis, slots=1, lease_s=0.2)
+    async def test_the_slot_of_a_holder_that_stopped_renewing_returns(self, rules: Rules) -> None:
+        dead = gate_on(rules, slots=1, lease_s=0.2)
         assert isinstance(await dead.try_acquire("p"), Granted)
         await dead.close()
-        gate = gate_on(redis, slots=1)
+        gate = gate_on(rules, slots=1)
         assert isinstance(await gate.try_acquire("p"), Wait)
         await asyncio.wait_for(gate.acquire("p"), 5)
         await gate.close()
 
-    async def test_a_live_holder_keeps_its_slot_past_the_lease(self, redis: Any) -> None:
-        gate = gate_on(redis, slots=1, lease_s=0.2)
+    async def test_a_live_holder_keeps_its_slot_past_the_lease(self, rules: Rules) -> None:
+        gate = gate_on(rules, slots=1, lease_s=0.2)
         await gate.acquire("p")
         await asyncio.sleep(0.5)
         assert isinstance(await gate.try_acquire("p"), Wait)
         await gate.close()
 
     async def test_requests_are_paced_and_a_minute_never_holds_more_than_the_limit(
-        self, redis: Any
+        self, rules: Rules
     ) -> None:
-        gate = gate_on(redis, rpm=600, slots=1000)
+        gate = gate_on(rules, rpm=600, slots=1000)
         begun = time.monotonic()
         granted = 0
         while time.monotonic() - begun < 1.0:
@@ -84,18 +90,20 @@ class GateContract:
         await gate.close()
 
     async def test_a_refused_call_takes_neither_tokens_nor_requests_nor_a_slot(
-        self, redis: Any
+        self, rules: Rules
     ) -> None:
-        gate = gate_on(redis, rpm=60, tpm=6000, slots=5)
+        gate = gate_on(rules, rpm=60, tpm=6000, slots=5)
         assert isinstance(await gate.try_acquire("p", tokens=90), Granted)
-        before = await redis.hgetall("castline:gate:p:rates")
-        assert isinstance(await gate.try_acquire("p", tokens=90), Wait)
-        assert await redis.hgetall("castline:gate:p:rates") == before
-        assert await gate.in_use("p") == 1
+        first = await gate.try_acquire("p", tokens=90)
+        again = await gate.try_acquire("p", tokens=90)
+        assert isinstance(first, Wait)
+        assert isinstance(again, Wait)
+        assert again.seconds <= first.seconds
+        assert await in_use(gate) == 1
         await gate.close()
 
-    async def test_tokens_that_were_not_used_are_given_back(self, redis: Any) -> None:
-        gate = gate_on(redis, tpm=6000, slots=5)
+    async def test_tokens_that_were_not_used_are_given_back(self, rules: Rules) -> None:
+        gate = gate_on(rules, tpm=6000, slots=5)
         granted = await gate.acquire("p", tokens=100)
         refused = await gate.try_acquire("p", tokens=100)
         assert isinstance(refused, Wait)
@@ -104,23 +112,23 @@ class GateContract:
         assert isinstance(await gate.try_acquire("p", tokens=100), Granted)
         await gate.close()
 
-    async def test_a_block_stops_every_process_until_it_ends(self, redis: Any) -> None:
-        await gate_on(redis).block("p", 0.2)
-        other = gate_on(redis)
+    async def test_a_block_stops_every_process_until_it_ends(self, rules: Rules) -> None:
+        await gate_on(rules).block("p", 0.2)
+        other = gate_on(rules)
         refused = await other.try_acquire("p")
         assert isinstance(refused, Wait)
         assert refused.reason == "blocked"
         await asyncio.wait_for(other.acquire("p"), 5)
         await other.close()
 
-    async def test_an_unknown_provider_is_refused_by_name(self, redis: Any) -> None:
+    async def test_an_unknown_provider_is_refused_by_name(self, rules: Rules) -> None:
         with pytest.raises(ConfigurationError, match="'q'"):
-            await gate_on(redis).acquire("q")
+            await gate_on(rules).acquire("q")
 
     async def test_a_freed_slot_goes_to_the_first_in_line_in_the_same_question(
-        self, redis: Any
+        self, rules: Rules
     ) -> None:
-        gate = gate_on(redis, slots=1)
+        gate = gate_on(rules, slots=1)
         first = await gate.acquire("p")
         order: list[str] = []
 
@@ -135,11 +143,11 @@ class GateContract:
         await gate.settle(first)
         await asyncio.gather(*waiting)
         assert order == ["high", "low"]
-        assert await gate.in_use("p") == 0
+        assert await in_use(gate) == 0
         await gate.close()
 
-    async def test_a_caller_that_gives_up_leaves_no_slot_behind(self, redis: Any) -> None:
-        gate = gate_on(redis, slots=1)
+    async def test_a_caller_that_gives_up_leaves_no_slot_behind(self, rules: Rules) -> None:
+        gate = gate_on(rules, slots=1)
         first = await gate.acquire("p")
         gone = asyncio.create_task(gate.acquire("p"))
         stays = asyncio.create_task(gate.acquire("p"))
@@ -150,43 +158,25 @@ class GateContract:
         await asyncio.sleep(0)
         gone_too.cancel()
         await gate.settle(await asyncio.wait_for(stays, 5))
-        assert await gate.in_use("p") == 0
+        assert await in_use(gate) == 0
         await gate.close()
 
-    async def test_lines_of_capped_runs_hear_of_slots_that_others_free(self, redis: Any) -> None:
-        gate = gate_on(redis, slots=2)
+    async def test_lines_of_capped_runs_hear_of_slots_that_others_free(self, rules: Rules) -> None:
+        gate = gate_on(rules, slots=2)
         held = [await gate.acquire("p"), await gate.acquire("p", run_id="a", run_slots=2)]
         waiting = asyncio.create_task(gate.acquire("p", run_id="b", run_slots=1))
         await asyncio.sleep(0.02)
         await gate.settle(held[0])
         granted = await asyncio.wait_for(waiting, 5)
         await asyncio.gather(gate.settle(granted), gate.settle(held[1]))
-        assert await gate.in_use("p") == 0
+        assert await in_use(gate) == 0
         assert isinstance(await gate.try_acquire("p", run_id="b", run_slots=1), Granted)
         await gate.close()
 
-    async def test_a_redis_that_is_away_grants_nothing_and_the_gate_recovers(
-        self, redis: Any
-    ) -> None:
-        gate = gate_on(redis, slots=1)
-        working = redis.pipeline
-
-        def cut(**_: Any) -> Any:
-            raise ConnectionError("cut")
-
-        redis.pipeline = cut
-        with pytest.raises(ServiceAwayError):
-            await gate.acquire("p")
-        redis.pipeline = working
-        granted = await gate.acquire("p")
-        await gate.settle(granted)
-        assert await gate.in_use("p") == 0
-        await gate.close()
-
     async def test_the_breaker_opens_after_failures_in_a_row_and_turns_callers_away(
-        self, redis: Any
+        self, rules: Rules
     ) -> None:
-        gate = gate_on(redis, slots=1, breaker_failures=3, breaker_open_s=60)
+        gate = gate_on(rules, slots=1, breaker_failures=3, breaker_open_s=60)
         for ending in ("down", "down", "ok", "down", "down"):
             await gate.settle(await gate.acquire("p"), ending=ending)
         assert (await gate.state("p")).breaker == "closed"
@@ -198,7 +188,7 @@ class GateContract:
         assert [type(error) for error in turned_away] == [ProviderOpenError] * 3
         state = await gate.state("p")
         assert (state.breaker, state.failures, state.slots_in_use) == ("open", 3, 0)
-        other = gate_on(redis, slots=1)
+        other = gate_on(rules, slots=1)
         refused = await other.try_acquire("p")
         assert isinstance(refused, Wait)
         assert refused.reason == "open"
@@ -206,9 +196,9 @@ class GateContract:
         await gate.close()
 
     async def test_an_open_breaker_lets_one_probe_through_in_the_whole_cluster(
-        self, redis: Any
+        self, rules: Rules
     ) -> None:
-        gates = [gate_on(redis, breaker_failures=1, breaker_open_s=0.1) for _ in range(3)]
+        gates = [gate_on(rules, breaker_failures=1, breaker_open_s=0.1) for _ in range(3)]
         await gates[0].settle(await gates[0].acquire("p"), ending="down")
         await asyncio.sleep(0.15)
         assert (await gates[0].state("p")).breaker == "half-open"
@@ -227,28 +217,28 @@ class GateContract:
         for gate in gates:
             await gate.close()
 
-    async def test_a_probe_whose_holder_died_makes_room_for_another(self, redis: Any) -> None:
-        dead = gate_on(redis, lease_s=0.2, breaker_failures=1, breaker_open_s=0.05)
+    async def test_a_probe_whose_holder_died_makes_room_for_another(self, rules: Rules) -> None:
+        dead = gate_on(rules, lease_s=0.2, breaker_failures=1, breaker_open_s=0.05)
         await dead.settle(await dead.acquire("p"), ending="down")
         await asyncio.sleep(0.1)
         assert isinstance(await dead.try_acquire("p"), Granted)
         await dead.close()
-        gate = gate_on(redis, breaker_failures=1)
+        gate = gate_on(rules, breaker_failures=1)
         assert isinstance(await gate.try_acquire("p"), Wait)
         await asyncio.sleep(0.25)
         assert isinstance(await gate.try_acquire("p"), Granted)
         await gate.close()
 
-    async def test_a_refused_key_leaves_the_breaker_alone(self, redis: Any) -> None:
-        gate = gate_on(redis, breaker_failures=1)
+    async def test_a_refused_key_leaves_the_breaker_alone(self, rules: Rules) -> None:
+        gate = gate_on(rules, breaker_failures=1)
         await gate.settle(await gate.acquire("p"), ending="other")
         assert (await gate.state("p")).breaker == "closed"
         await gate.close()
 
     async def test_a_burst_of_429s_shrinks_the_slots_once_and_successes_grow_them_back(
-        self, redis: Any
+        self, rules: Rules
     ) -> None:
-        gate = gate_on(redis, slots=8)
+        gate = gate_on(rules, slots=8)
         burst = [await gate.acquire("p") for _ in range(8)]
         await asyncio.gather(*(gate.settle(granted, ending="limited") for granted in burst))
         assert (await gate.state("p")).slots_now == 6
@@ -262,8 +252,8 @@ class GateContract:
         assert (await gate.state("p")).slots_now == 8
         await gate.close()
 
-    async def test_limits_change_for_every_process_at_once_and_back(self, redis: Any) -> None:
-        gate, other = gate_on(redis, slots=1), gate_on(redis, slots=1)
+    async def test_limits_change_for_every_process_at_once_and_back(self, rules: Rules) -> None:
+        gate, other = gate_on(rules, slots=1), gate_on(rules, slots=1)
         first = await gate.acquire("p")
         await other.change("p", slots=2, rpm=None)
         assert (await gate.state("p")).slots == 2
@@ -274,4 +264,128 @@ class GateContract:
         assert (await gate.state("p")).changed is False
         assert isinstance(await gate.try_acquire("p"), Granted)
         assert isinstance(await gate.try_acquire("p"), Wait)
+        await gate.close()
+
+    async def test_a_few_callers_of_another_process_do_not_wait_behind_many(
+        self, rules: Rules
+    ) -> None:
+        many, few = gate_on(rules, slots=2), gate_on(rules, slots=2)
+        served: list[str] = []
+        ten = asyncio.Event()
+
+        async def call(gate: Gate, name: str) -> None:
+            granted = await gate.acquire("p", run_id=name)
+            await asyncio.sleep(0.002)
+            served.append(name)
+            if len(served) == 10:
+                ten.set()
+            await gate.settle(granted)
+
+        calls = [asyncio.create_task(call(many, "many")) for _ in range(200)]
+        await ten.wait()
+        began = len(served)
+        calls += [asyncio.create_task(call(few, "few")) for _ in range(5)]
+        await asyncio.gather(*calls)
+        last = len(served) - served[::-1].index("few")
+        assert last - began <= 30
+        await asyncio.gather(many.close(), few.close())
+
+    async def test_an_interactive_caller_goes_before_a_batch_of_another_process(
+        self, rules: Rules
+    ) -> None:
+        batch, hasty = gate_on(rules, slots=1), gate_on(rules, slots=1)
+        order: list[str] = []
+        first = await batch.acquire("p", rank=2)
+
+        async def call(gate: Gate, name: str, rank: int) -> None:
+            granted = await gate.acquire("p", rank=rank)
+            order.append(name)
+            await gate.settle(granted)
+
+        calls = [asyncio.create_task(call(batch, "batch", 2)) for _ in range(3)]
+        await asyncio.sleep(0.02)
+        calls.append(asyncio.create_task(call(hasty, "hasty", 0)))
+        await asyncio.sleep(0.2)
+        batch.settle(first)
+        await asyncio.gather(*calls)
+        assert order == ["hasty", "batch", "batch", "batch"]
+        await asyncio.gather(batch.close(), hasty.close())
+
+    async def test_a_line_whose_process_died_holds_nobody_up_for_long(self, rules: Rules) -> None:
+        dead, gate = gate_on(rules, slots=1), gate_on(rules, slots=1)
+        held = await gate.acquire("p", rank=2)
+        waiting = asyncio.create_task(dead.acquire("p", rank=0))
+        await asyncio.sleep(0.05)
+        await dead.close()
+        with pytest.raises(asyncio.CancelledError):
+            await waiting
+        await gate.settle(held)
+        await gate.settle(await asyncio.wait_for(gate.acquire("p", rank=2), 5))
+        await gate.close()
+
+    async def test_closing_cancels_whoever_waits(self, rules: Rules) -> None:
+        gate = gate_on(rules, slots=1)
+        await gate.acquire("p")
+        waiting = asyncio.create_task(gate.acquire("p"))
+        await asyncio.sleep(0.02)
+        await gate.close()
+        with pytest.raises(asyncio.CancelledError):
+            await waiting
+        assert gate.waiting("p") == 0
+
+    async def test_a_caller_that_gave_up_is_no_longer_counted(self, rules: Rules) -> None:
+        gate = gate_on(rules, slots=1)
+        await gate.acquire("p")
+        gone = asyncio.create_task(gate.acquire("p"))
+        await asyncio.sleep(0.02)
+        assert gate.waiting("p") == 1
+        gone.cancel()
+        await asyncio.sleep(0)
+        assert gate.waiting("p") == 0
+        await gate.close()
+
+    async def test_a_call_that_never_left_gives_its_request_and_its_tokens_back(
+        self, rules: Rules
+    ) -> None:
+        gate = gate_on(rules, rpm=60, tpm=600, slots=5)
+        for _ in range(3):
+            granted = await gate.try_acquire("p", tokens=300)
+            assert isinstance(granted, Granted)
+            await gate.settle(granted, used_tokens=0, sent=False)
+        granted = await gate.try_acquire("p", tokens=300)
+        assert isinstance(granted, Granted)
+        await gate.settle(granted, used_tokens=0, ending="limited")
+        refused = await gate.try_acquire("p", tokens=300)
+        assert isinstance(refused, Wait)
+        assert refused.reason == "requests"
+        await gate.close()
+
+    async def test_a_holder_whose_lease_expired_changes_nothing_any_more(
+        self, rules: Rules
+    ) -> None:
+        late = gate_on(rules, slots=1, tpm=6000, lease_s=0.1)
+        lost = await late.try_acquire("p", tokens=50)
+        assert isinstance(lost, Granted)
+        await late.close()
+        await asyncio.sleep(0.15)
+        gate = gate_on(rules, slots=1, tpm=6000)
+        held = await gate.acquire("p", tokens=1)
+        await rules.renew("p", "", 30, [lost.lease])
+        await gate.settle(lost, used_tokens=100_000, ending="down")
+        state = await gate.state("p")
+        assert (state.slots_in_use, state.failures) == (1, 0)
+        await gate.settle(held)
+        assert isinstance(await gate.try_acquire("p", tokens=1), Granted)
+        await gate.close()
+
+    async def test_a_minute_never_holds_more_tokens_than_the_limit_however_large_the_calls(
+        self, rules: Rules
+    ) -> None:
+        gate = gate_on(rules, tpm=6000, slots=100)
+        first = await gate.try_acquire("p", tokens=4000)
+        assert isinstance(first, Granted)
+        refused = await gate.try_acquire("p", tokens=4000)
+        assert isinstance(refused, Wait)
+        assert refused.reason == "tokens"
+        assert refused.seconds > 55
         await gate.close()

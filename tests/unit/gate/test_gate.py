@@ -1,21 +1,43 @@
-"""The gate's contract on fakeredis, which runs the same Lua."""
+"""The gate's contract in memory."""
 
-from collections.abc import AsyncIterator
-from typing import Any
+import asyncio
 
 import pytest
-from fakeredis import FakeAsyncRedis
 
+from tasks.gate.gate import Gate
+from tasks.gate.in_memory import MemoryRules
+from tasks.gate.rules import Answer, Question, Rules
+from tasks.schemas.limits import Limits
 from tests.contracts.gate import GateContract
 
 
 @pytest.fixture
-async def redis(anyio_backend: str) -> AsyncIterator[Any]:
-    """Open an empty in-memory Redis."""
-    client = FakeAsyncRedis(decode_responses=True)
-    yield client
-    await client.aclose()
+def rules() -> Rules:
+    """Keep the limits in memory."""
+    return MemoryRules()
 
 
-class TestGateOnFakeredis(GateContract):
+class TestGateInMemory(GateContract):
     """All of it."""
+
+
+class BrokenRules(MemoryRules):
+    """Rules with a defect, until it is mended."""
+
+    broken = True
+
+    async def exchange(self, question: Question) -> Answer:
+        if self.broken:
+            raise ZeroDivisionError
+        return await super().exchange(question)
+
+
+@pytest.mark.anyio
+async def test_a_defect_of_the_rules_reaches_every_caller_and_the_line_goes_on() -> None:
+    rules = BrokenRules()
+    gate = Gate(rules, {"p": Limits(slots=1)})
+    calls = await asyncio.gather(*(gate.acquire("p") for _ in range(3)), return_exceptions=True)
+    assert [type(call) for call in calls] == [ZeroDivisionError] * 3
+    rules.broken = False
+    await gate.settle(await asyncio.wait_for(gate.acquire("p"), 5))
+    await gate.close()
