@@ -103,9 +103,11 @@ async def watch_until_end(
     progress = RunProgress(steps=list(snapshot.rows.values()), states=snapshot.states, names=names)
     view = WatchView(progress_console, progress, title=run_id)
     with contextlib.nullcontext() if quiet else view:
+        view.waits(snapshot.batch)
         while snapshot.state != "finished" and not interruption.stop.is_set():
             await feed(deps, snapshot, view, names, interruption)
             snapshot = await deps.reader.snapshot(run_id)
+            view.waits(snapshot.batch)
     return snapshot
 
 
@@ -121,6 +123,8 @@ async def feed(
     async for event in deps.reader.events(run_id, snapshot.last_event, block_s=0.5):
         if event is None:
             quiet_turns += 1
+            if snapshot.batch is not None:
+                view.waits(await deps.reader.batch(run_id))
             view.tick()
         else:
             quiet_turns = 0

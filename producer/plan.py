@@ -9,6 +9,7 @@ from tasks.schemas.steps import (
     portrait_step,
     tweet_step,
 )
+from tasks.stages.registry import STAGES as REGISTRY
 
 
 def plan_run(run_id: str, request: Request) -> RunPlan:
@@ -20,7 +21,7 @@ def plan_run(run_id: str, request: Request) -> RunPlan:
     rows: list[StepRow] = []
     for persona, source in enumerate(request.sources):
         if not source.card_json:
-            rows += chain_rows(persona)
+            rows += chain_rows(persona, request)
         if request.images and not source.image_blob and not source.card_json:
             rows.append(portrait_row(persona))
         if request.tweets:
@@ -32,21 +33,35 @@ def window(request: Request, *, slots: int) -> int:
     """Choose how many characters of a run are made at a time, for `slots` calls at once.
 
     A chain keeps a little more than one call under way, so as many chains as slots use all of them
-    even before the first tweet; more would only postpone tweets and pictures.
+    even before the first tweet; more would only postpone tweets and pictures. Batches take no
+    slots: there all characters are made at once (0).
     """
+    if request.batch_api:
+        return 0
     return min(slots, request.max_concurrent or slots)
 
 
-def chain_rows(persona: int) -> list[StepRow]:
-    """Rows of the seven stages and the assembly, each after the one before."""
+def chain_rows(persona: int, request: Request) -> list[StepRow]:
+    """Rows of the seven stages and the assembly, each after the one before.
+
+    In batch mode a stage waits only for those that it reads: each wait may take a day.
+    """
     rows: list[StepRow] = []
     before: tuple[str, ...] = ()
     for part in (*STAGES, "assemble"):
-        step = chain_step(persona, part)
+        if request.batch_api:
+            before = STAGES if part == "assemble" else REGISTRY[part].reads
+        needs = tuple(chain_step(persona, needed) for needed in before)
         rows.append(
-            StepRow(id=step, kind="stage", item=f"p{persona}", persona=persona, needs=before)
+            StepRow(
+                id=chain_step(persona, part),
+                kind="stage",
+                item=f"p{persona}",
+                persona=persona,
+                needs=needs,
+            )
         )
-        before = (step,)
+        before = (part,)
     return rows
 
 

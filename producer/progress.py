@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from tasks.schemas.batches import BatchStanding
 from tasks.schemas.plan import SETTLED, StepRow
 from tasks.schemas.status import StepEvent
 
@@ -58,7 +59,8 @@ class RunProgress:
     `states` holds the steps that are not `waiting` any more, `names` what to call a character
     (`p3` else); a mapping that the caller adds to later is read afresh each time. `clock` counts
     seconds and never goes back. Times between events are Redis time, so a replayed history gives
-    the rate that the run really had, and a wrong clock on this machine does no harm.
+    the rate that the run really had, and a wrong clock on this machine does no harm. `batch` is the
+    caller's to set, for a run in batch mode.
     """
 
     def __init__(
@@ -83,6 +85,7 @@ class RunProgress:
         self._last_s = 0.0
         self._seen_s = clock()
         self.run_state = ""
+        self.batch: BatchStanding | None = None
 
     def apply(self, event: StepEvent) -> "RunProgress":
         """Take one event in; a step that the plan does not know only moves the time on."""

@@ -8,6 +8,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from producer.batch_line import batch_line
 from producer.duration import timer_text
 from producer.printable import one_line
 from producer.progress import PersonaProgress, PersonaState, RunProgress, Tally
@@ -61,7 +62,9 @@ def progress_table(progress: RunProgress, console: Console, *, title: str) -> li
     ]
     if len(shown) < len(people):
         parts.append(Text(f"  {rest_line(people, shown, marks)}", style="dim"))
-    return [*parts, Text(""), _overall(progress, console.width, marks), _last_line(progress, marks)]
+    parts += [Text(""), _overall(progress, console.width, marks), _last_line(progress, marks)]
+    waits = batch_line(progress.batch)
+    return [*parts, Text(waits, overflow="ellipsis", no_wrap=True)] if waits else parts
 
 
 def shown_people(people: tuple[PersonaProgress, ...], *, rows: int) -> tuple[PersonaProgress, ...]:

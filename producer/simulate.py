@@ -44,6 +44,11 @@ def simulate(
     vision: Annotated[
         bool, typer.Option("--vision/--no-vision", help="Accept pictures in messages.")
     ] = True,
+    batch_delay: Annotated[float, typer.Option(min=0, help="Seconds that a batch takes.")] = 1.0,
+    batch_max: Annotated[int, typer.Option(min=1, help="Most requests of a batch.")] = 50_000,
+    batch_window: Annotated[
+        float, typer.Option(min=0.001, help="Seconds after which a batch expires.")
+    ] = 86_400.0,
 ) -> None:
     """Run a simulated provider: an OpenAI-compatible server that needs no model and no key."""
     options = SimulatorOptions(
@@ -62,6 +67,9 @@ def simulate(
         log=log,
         api_key=api_key,
         vision=vision,
+        batch_delay_s=batch_delay,
+        batch_max=batch_max,
+        batch_window_s=batch_window,
     )
     try:
         asyncio.run(serve(options, ready=lambda bound: _announce(host, bound)))

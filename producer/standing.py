@@ -32,6 +32,7 @@ def standing(snapshot: RunSnapshot, *, out: str | None = None) -> RunStatus:
         seconds=round((ended - snapshot.created_ms) / 1000, 3),
         out=out or snapshot.request.out or None,
         failures=failures(snapshot),
+        batch=snapshot.batch,
     )
 
 

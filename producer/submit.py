@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from producer.plan import window
 from tasks import dispatch
 from tasks.deps import Deps
-from tasks.errors import NoWorkerError
+from tasks.errors import BadInputError, NoWorkerError
 from tasks.routing import LLM_QUEUES
 from tasks.schemas.plan import Request, RunPlan
 from tasks.schemas.services import ServiceLine
@@ -58,7 +58,10 @@ async def live_services(deps: Deps) -> list[ServiceLine]:
 
 
 async def check_workers(deps: Deps, request: Request) -> None:
-    """Check that somebody serves every queue that the run needs. Raises NoWorkerError."""
+    """Check that somebody serves every queue that the run needs.
+
+    Raises NoWorkerError, and BadInputError for batch mode with a provider that has none.
+    """
     services = await live_services(deps)
     served = {q for service in services if service.state == "running" for q in service.queues}
     if request.kind != "images" and not served.intersection(LLM_QUEUES):
@@ -81,6 +84,8 @@ async def check_workers(deps: Deps, request: Request) -> None:
         )
     if any(source.image_blob for source in request.sources):
         check_vision(services)
+    if request.batch_api:
+        check_batch_mode(services)
 
 
 def check_vision(services: list[ServiceLine]) -> None:
@@ -90,4 +95,14 @@ def check_vision(services: list[ServiceLine]) -> None:
             "no worker's provider has a vision model, so nobody can look at the picture",
             hint="set CASTLINE_LLM_VISION_MODEL for the LLM workers, "
             "or describe the character with --text",
+        )
+
+
+def check_batch_mode(services: list[ServiceLine]) -> None:
+    """Check that every live worker's provider has batch mode. Raises BadInputError."""
+    lacking = sorted({s.provider for s in services if s.provider and not s.batch_api})
+    if lacking:
+        raise BadInputError(
+            f"provider {lacking[0]!r} has no batch mode",
+            hint="run without --batch-api, or give the LLM workers another provider",
         )

@@ -4,6 +4,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from producer.batch_line import batch_line
 from producer.duration import clock_text
 from producer.printable import one_line
 from producer.progress_table import Marks, marks_for
@@ -30,6 +31,8 @@ def final_summary(status: RunStatus, console: Console) -> None:
     console.print(Text(f"Run {status.run_id} {words} after {clock_text(status.seconds)}.", style))
     console.print(_counts(status, marks))
     console.print(Text(f"  {_costs(status)}", style="dim"))
+    if waits := batch_line(status.batch):
+        console.print(Text(f"  {waits}"))
     if status.failures:
         console.print(_failures(status.failures[:MOST_FAILURES], marks))
     if len(status.failures) > MOST_FAILURES:

@@ -9,13 +9,16 @@ from types import TracebackType
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
 
+from producer.batch_line import batch_line
 from producer.duration import timer_text
 from producer.printable import one_line
 from producer.progress import PersonaProgress, RunProgress, Tally
 from producer.progress_table import Marks, marks_for, progress_table
+from tasks.schemas.batches import BatchStanding
 from tasks.schemas.status import StepEvent
 
 LINE_EVERY_S = 5.0
+SAME_LINE_EVERY_S = 60.0
 _REFRESH_PER_S = 4
 
 
@@ -24,8 +27,9 @@ class WatchView:
 
     On a terminal the picture is redrawn four times a second and wiped at the end, so that the
     summary stands in its place. Elsewhere there is one line for each character that settles and,
-    at most every five seconds, one with the counts; only `update` and `tick` write lines, so a
-    caller that waits long for events calls `tick` meanwhile.
+    at most every five seconds, one with the counts (every minute while a run only waits for a
+    batch); only `update` and `tick` write lines, so a caller that waits long for events calls
+    `tick` meanwhile.
     """
 
     def __init__(self, console: Console, progress: RunProgress, *, title: str) -> None:
@@ -43,6 +47,7 @@ class WatchView:
             transient=True,
         )
         self._line_at_s = 0.0
+        self._waits = ""
 
     def __enter__(self) -> "WatchView":
         if self._moves:
@@ -75,12 +80,22 @@ class WatchView:
             self._line(character_line(person, self._marks, note=event.note))
         self.tick()
 
+    def waits(self, batch: BatchStanding | None) -> None:
+        """Take in how the run's batches stand."""
+        with self._lock:
+            self._progress.batch = batch
+
     def tick(self) -> None:
         """Write the line with the counts if it is due; nothing on a terminal."""
         elapsed_s = self._progress.elapsed_s
         if not self._moves and elapsed_s - self._line_at_s >= LINE_EVERY_S:
-            self._line_at_s = elapsed_s
+            waits = batch_line(self._progress.batch)
+            if waits and waits == self._waits and elapsed_s - self._line_at_s < SAME_LINE_EVERY_S:
+                return
+            self._line_at_s, self._waits = elapsed_s, waits
             self._line(counts_line(self._progress, self._marks))
+            if waits:
+                self._line(waits)
 
     def _state_of(self, persona: int | None) -> str:
         return "" if persona is None else self._progress.persona(persona).state

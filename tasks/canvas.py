@@ -42,7 +42,12 @@ def step_signature(run_id: str, step: str, priority: Priority) -> Signature:
 
 
 def persona_chain(run_id: str, step: str, request: Request) -> Signature:
-    """Build the chain of a character from `step` on: the stages, assembly, then the calendar."""
+    """Build the chain of a character from `step` on: the stages, assembly, then the calendar.
+
+    In batch mode a step goes alone: the ledger says which others it opened.
+    """
+    if request.batch_api:
+        return step_signature(run_id, step, request.priority)
     name = StepName.parse(step)
     parts = CHAIN[CHAIN.index(name.part) :]
     if not request.tweets:

@@ -10,6 +10,7 @@ from tasks.llm.providers import Provider, resolve_provider
 from tasks.routing import node_label
 from tasks.schemas.plan import Request
 from tasks.settings import Settings
+from tasks.store.batch_calls import BatchCalls
 from tasks.store.blobs import Blobs
 from tasks.store.connection import TextRedis, connect
 from tasks.store.leases import LeaseKeeper
@@ -33,6 +34,7 @@ class Deps:
     reader: RunReader
     blobs: Blobs
     leases: LeaseKeeper
+    batch_calls: BatchCalls
     turns: Turns = field(default_factory=Turns)
     provider: Provider | None = None
     gate: Gate | None = None
@@ -78,6 +80,7 @@ async def open_deps(settings: Settings, *, models: bool = False) -> Deps:
         reader=RunReader(redis),
         blobs=Blobs(settings.blobs_url),
         leases=LeaseKeeper(ledger),
+        batch_calls=BatchCalls(redis, retention_s=settings.retention_s, grace_s=settings.resend_s),
     )
     if models:
         from tasks.llm.completer import Completer

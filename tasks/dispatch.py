@@ -26,9 +26,21 @@ def send_step(run_id: str, step: str, request: Request) -> None:
     send_steps(run_id, [step], request)
 
 
-def send_steps(run_id: str, steps: Iterable[str], request: Request) -> None:
-    """Send several due steps in few round trips. Raises ServiceAwayError."""
-    publish(*(message_of(run_id, step, request) for step in steps))
+def send_steps(run_id: str, steps: Iterable[str], request: Request, *, group: int = 1) -> None:
+    """Send several due steps in few round trips, tweets `group` in a message.
+
+    Raises ServiceAwayError.
+    """
+    due = list(steps)
+    tweets = [step for step in due if StepName.parse(step).is_tweet]
+    others = [step for step in due if step not in set(tweets)]
+    publish(
+        *(message_of(run_id, step, request) for step in others),
+        *(
+            canvas.tweets_signature(run_id, part, request.priority)
+            for part in canvas.chunks(tweets, group)
+        ),
+    )
 
 
 def message_of(run_id: str, step: str, request: Request) -> Signature:

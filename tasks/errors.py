@@ -12,6 +12,7 @@ CastlineError
 │   ├── BadReplyError         not valid for its schema, even after the re-ask
 │   │   └── TruncatedReplyError   the reply stopped at its token limit
 │   └── NoWorkerError         no live worker serves a queue that the run needs; exit 69
+├── PendingRepliesError       (tasks.llm.pending) the step waits for the provider's batch
 └── StaleLeaseError           somebody else owns the step now; drop the work silently
 """
 

@@ -22,8 +22,10 @@ from tasks.errors import (
     StaleLeaseError,
     TransientError,
 )
+from tasks.llm.pending import PendingRepliesError
 from tasks.llm.scope import CallTally
 from tasks.schemas.ledger import Claim, StoredDocument
+from tasks.schemas.steps import StepName
 
 log = logging.getLogger(__name__)
 
@@ -58,9 +60,12 @@ async def fulfil(deps: Deps, claim: Claim, *, made_from: str, work: Work) -> Out
         document = await within_lease(deps, claim, work, tally)
         stored = StoredDocument(made_from=made_from, document=document, usage=tally.usage)
         await send_released(deps, claim, await store_patiently(deps, claim, stored))
+        await go_on_in_batches(deps, claim)
         return "done"
     except StaleLeaseError:
         return "elsewhere"
+    except PendingRepliesError as waiting:
+        return await park(deps, claim, waiting)
     except PermanentError as error:
         return await give_up(deps, claim, error, tally)
     except ProviderOpenError as error:
@@ -98,12 +103,31 @@ async def store_patiently(deps: Deps, claim: Claim, stored: StoredDocument) -> l
     return await retrying(deps.ledger.store, claim, stored)
 
 
+async def go_on_in_batches(deps: Deps, claim: Claim) -> None:
+    """After a step of a batch run: send what it opened, for no chain goes on by itself there.
+
+    Its replies are not needed any more. What a Redis that is away leaves undone, upkeep does.
+    """
+    request = await deps.request(claim.run_id)
+    if not request.batch_api:
+        return
+    try:
+        await deps.batch_calls.forget(claim.run_id, claim.step)
+        opened = await deps.reader.opened_by(claim.run_id, claim.step)
+    except (RedisError, OSError) as error:
+        log.warning("%s %s opened steps: %s", claim.run_id, claim.step, type(error).__name__)
+        return
+    texts = [step for step in opened if not StepName.parse(step).is_picture]
+    await send_released(deps, claim, texts)
+
+
 async def give_up(deps: Deps, claim: Claim, error: CastlineError, tally: CallTally) -> Outcome:
     """Record a failure for good."""
     log.warning("%s %s failed: %s", claim.run_id, claim.step, error)
     try:
         released = await deps.ledger.fail(claim, said(error), tally.usage)
         await send_released(deps, claim, released)
+        await go_on_in_batches(deps, claim)
     except StaleLeaseError:
         return "elsewhere"
     return "failed"
@@ -115,7 +139,8 @@ async def send_released(deps: Deps, claim: Claim, steps: list[str]) -> None:
         return
     request = await deps.request(claim.run_id)
     try:
-        await asyncio.to_thread(send_steps, claim.run_id, steps, request)
+        group = deps.settings.tweet_group
+        await asyncio.to_thread(send_steps, claim.run_id, steps, request, group=group)
     except ServiceAwayError as error:
         log.warning("%s of %s are left to upkeep: %s", steps, claim.run_id, error)
 
@@ -130,6 +155,20 @@ async def try_later(deps: Deps, claim: Claim, error: CastlineError, tally: CallT
         await deps.ledger.postpone(claim, delay_s=AGAIN_AFTER_S * claim.attempt, error=said(error))
     except StaleLeaseError:
         return "elsewhere"
+    return "postponed"
+
+
+async def park(deps: Deps, claim: Claim, waiting: PendingRepliesError) -> Outcome:
+    """Give the step back until the provider's batch has answered its calls."""
+    provider = deps.provider.name if deps.provider else ""
+    try:
+        parked = await deps.batch_calls.park(
+            claim, provider, waiting.calls, known_bytes=waiting.known_bytes
+        )
+    except StaleLeaseError:
+        return "elsewhere"
+    if not parked:
+        await send_released(deps, claim, [claim.step])
     return "postponed"
 
 

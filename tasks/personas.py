@@ -60,6 +60,8 @@ def plan_calendar(self: Task, run_id: str, step: str) -> None:
     go_on_or_stop(outcome, step)
     if outcome == "done":
         request = here.portal.call(here.deps.request, run_id)
+        if request.batch_api:
+            return
         persona = StepName.parse(step).persona
         dispatch.send_tweets(run_id, persona, request, group=here.deps.settings.tweet_group)
 

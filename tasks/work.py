@@ -10,6 +10,8 @@ from pydantic import BaseModel
 from tasks.deps import Deps
 from tasks.errors import ConfigurationError, ServiceAwayError
 from tasks.images.intake import data_url, read_picture
+from tasks.llm.pending import KnownReplies
+from tasks.llm.replaying import ReplayingCompleter
 from tasks.llm.scope import CallScope, CallTally
 from tasks.llm.structured import ask_structured
 from tasks.routing import phase_of, rank_of
@@ -46,12 +48,23 @@ def asker(
         tally=tally,
     )
 
+    completer = replaying(deps, run_id, step) if request.batch_api else deps.completer
+
     async def ask(call: StructuredCall[Reply]) -> Reply:
-        if deps.completer is None:
+        if completer is None:
             raise ConfigurationError("this worker calls no model")
-        return await ask_structured(deps.completer, call, scope, turns=deps.turns)
+        return await ask_structured(completer, call, scope, turns=deps.turns)
 
     return ask
+
+
+def replaying(deps: Deps, run_id: str, step: str) -> ReplayingCompleter | None:
+    """Build what answers a step's calls from the replies of its batches."""
+
+    async def load() -> KnownReplies:
+        return KnownReplies(*await deps.batch_calls.replies(run_id, step))
+
+    return ReplayingCompleter(deps.provider, load) if deps.provider else None
 
 
 async def read_parts(

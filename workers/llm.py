@@ -1,6 +1,7 @@
 """The LLM worker: a pool of threads whose model calls all run on one loop."""
 
 import os
+from concurrent.futures import Future, wait
 from typing import Any
 
 from celery import signals
@@ -9,7 +10,10 @@ from tasks.app import app
 from tasks.routing import LLM_QUEUES, node_label
 from tasks.runtime import Runtime, start_runtime, stop_runtime
 from tasks.settings import Settings
+from workers.batching import submit_for_ever
 from workers.presence import Presence
+
+STOP_S = 3.0
 
 
 def run_llm_worker(settings: Settings, *, concurrency: int) -> int:
@@ -20,12 +24,14 @@ def run_llm_worker(settings: Settings, *, concurrency: int) -> int:
     runtime = start_runtime(settings, models=True)
     name = f"llm-{os.getpid()}@{node_label(settings.node)}"
     presence = start_presence(runtime, settings, name)
+    batching = start_batching(runtime, name)
     try:
         app.worker_main(worker_arguments(name, concurrency))
     except SystemExit as stop:
         return int(stop.code or 0)
     finally:
         runtime.portal.call(presence.leave)
+        stop_batching(batching)
         stop_runtime()
     return 0
 
@@ -51,6 +57,21 @@ def start_presence(runtime: Runtime, settings: Settings, name: str) -> Presence:
         runtime.portal.start(presence.beat_for_ever)
 
     return presence
+
+
+def start_batching(runtime: Runtime, name: str) -> "Future[None] | None":
+    """Begin to take part in batch mode, if the provider has one."""
+    provider = runtime.deps.provider
+    if provider is None or not provider.has_batches:
+        return None
+    return runtime.portal.start(submit_for_ever, runtime.deps, provider, name)
+
+
+def stop_batching(batching: "Future[None] | None") -> None:
+    """Stop taking part, so that another worker leads at once."""
+    if batching is not None:
+        batching.cancel()
+        wait([batching], timeout=STOP_S)
 
 
 def worker_arguments(name: str, concurrency: int) -> list[str]:

@@ -50,6 +50,7 @@ class Presence:
             provider=provider.name if provider else "",
             model=provider.model if provider else "",
             vision=bool(provider and provider.vision_model),
+            batch_api=bool(provider and provider.has_batches),
             started_at=time.time(),
         )
         self._gpu = gpu

@@ -9,6 +9,7 @@ import typer
 from producer import inputs, session
 from producer.commands.options import (
     AsJson,
+    BatchApi,
     Calendars,
     Detach,
     Language,
@@ -56,6 +57,7 @@ def run(
     language: Language = "en",
     priority: Priority = "interactive",
     max_concurrent: MaxConcurrent = None,
+    batch_api: BatchApi = False,
     renderer: RendererOption = "",
     seed: Seed = 0,
     detach: Detach = False,
@@ -74,6 +76,7 @@ def run(
         language=language,
         priority=priority,
         max_concurrent=max_concurrent,
+        batch_api=batch_api,
         calendars=read_calendars(calendar, len(spread), tweets),
         renderer=checked_renderer(renderer),
         seed=seed,
@@ -90,6 +93,7 @@ def persona(
     language: Language = "en",
     priority: Priority = "interactive",
     max_concurrent: MaxConcurrent = None,
+    batch_api: BatchApi = False,
     images: WithImages = False,
     detach: Detach = False,
     out: Out = None,
@@ -104,6 +108,7 @@ def persona(
         language=language,
         priority=priority,
         max_concurrent=max_concurrent,
+        batch_api=batch_api,
     )
     raise typer.Exit(session.run(lambda d: start(d, draft, spread, out, detach, as_json)))
 
@@ -117,6 +122,7 @@ def tweets(
     language: Language = "en",
     priority: Priority = "interactive",
     max_concurrent: MaxConcurrent = None,
+    batch_api: BatchApi = False,
     renderer: RendererOption = "",
     detach: Detach = False,
     out: Out = None,
@@ -132,6 +138,7 @@ def tweets(
         language=language,
         priority=priority,
         max_concurrent=max_concurrent,
+        batch_api=batch_api,
         calendars=read_calendars(calendar, len(persona), count),
         renderer=checked_renderer(renderer),
     )

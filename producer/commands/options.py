@@ -16,6 +16,13 @@ MaxConcurrent = Annotated[
     int | None,
     typer.Option("--max-concurrent", min=1, help="Most model calls of this run at once."),
 ]
+BatchApi = Annotated[
+    bool,
+    typer.Option(
+        "--batch-api",
+        help="Send model calls in the provider's batches: cheaper, and up to a day a batch.",
+    ),
+]
 Calendars = Annotated[
     list[Path],
     typer.Option("--calendar", help="Calendar file for every character, or one for each."),

@@ -23,6 +23,13 @@ class Provider:
     structured: Structured
     fallback_models: tuple[str, ...] = ()
     dialect: str = "openai"
+    batch_api: bool = True
+    max_batch: int = 1000
+
+    @property
+    def has_batches(self) -> bool:
+        """Whether it speaks /files and /batches as OpenAI does."""
+        return self.batch_api and self.dialect == "openai"
 
     @property
     def simulated(self) -> bool:

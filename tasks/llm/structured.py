@@ -3,13 +3,13 @@
 import hashlib
 import re
 from functools import lru_cache
-from typing import Any
+from typing import Any, Protocol
 
 from json_repair import repair_json
 from pydantic import BaseModel, ValidationError
 
 from tasks.errors import BadReplyError, ConfigurationError, TruncatedReplyError
-from tasks.llm.completer import Completer
+from tasks.llm.providers import Provider
 from tasks.llm.scope import CallScope
 from tasks.schemas.calls import Message, Reply, StructuredCall
 from tasks.schemas.completion import ChatRequest, Completion
@@ -19,14 +19,25 @@ MOST_ERRORS_NAMED = 5
 FILTERED = frozenset({"content_filter", "refusal"})
 
 
+class Completes(Protocol):
+    """What a logical call is asked of: the client, or the replies of a batch."""
+
+    @property
+    def provider(self) -> Provider:
+        """Whose models are asked."""
+
+    async def complete(self, request: ChatRequest, *, key: str, scope: CallScope) -> Completion:
+        """Make one logical call."""
+
+
 async def ask_structured(
-    completer: Completer, call: StructuredCall[Reply], scope: CallScope, *, turns: Turns
+    completer: Completes, call: StructuredCall[Reply], scope: CallScope, *, turns: Turns
 ) -> Reply:
     """Ask until the reply is valid for the call's model, at most twice.
 
     Raises BadReplyError when the re-ask does not help either, TruncatedReplyError when the reply
     stopped at its token limit twice, ConfigurationError when a picture meets a blind provider,
-    and what Completer.complete raises.
+    and what the completer raises.
     """
     request = request_of(completer, call)
     first = await completer.complete(
@@ -43,7 +54,7 @@ async def ask_structured(
     return parse(second, call.reply)
 
 
-def request_of(completer: Completer, call: StructuredCall[Any]) -> ChatRequest:
+def request_of(completer: Completes, call: StructuredCall[Any]) -> ChatRequest:
     """Choose the model and attach the schema."""
     provider = completer.provider
     sees = any(m.image for m in call.messages)

@@ -4,6 +4,7 @@ import json
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from tasks.schemas.batches import BatchStanding
 from tasks.schemas.calls import CallUsage
 from tasks.schemas.frozen import Frozen
 from tasks.schemas.plan import Request, StepRow, StepState
@@ -60,6 +61,7 @@ class RunSnapshot:
     counters: dict[str, float]
     cancelled: bool
     last_event: str
+    batch: BatchStanding | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -69,6 +69,7 @@ class Request(Frozen):
     gpus: int = 0
     seed: int = 0
     out: str = ""
+    batch_api: bool = False
 
 
 class RunPlan(Frozen):

@@ -6,8 +6,8 @@ from tasks.schemas.frozen import Frozen
 class ServiceLine(Frozen):
     """One service; `seen_ms` is the Redis time of its last beat, `queues` what it consumes.
 
-    LLM workers also name their `provider`, `model`, whether it can look at pictures, and how many
-    of their calls are `waiting` at the gate.
+    LLM workers also name their `provider`, `model`, whether it can look at pictures and whether it
+    has batch mode, and how many of their calls are `waiting` at the gate.
     """
 
     name: str
@@ -18,6 +18,7 @@ class ServiceLine(Frozen):
     provider: str = ""
     model: str = ""
     vision: bool = False
+    batch_api: bool = False
     started_at: float = 0.0
     seen_ms: int = 0
     waiting: int = 0

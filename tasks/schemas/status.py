@@ -2,6 +2,7 @@
 
 from typing import Literal
 
+from tasks.schemas.batches import BatchStanding
 from tasks.schemas.frozen import Frozen
 from tasks.schemas.plan import RunState, StepKind, StepState
 
@@ -38,7 +39,9 @@ class FailureLine(Frozen):
 
 
 class RunStatus(Frozen):
-    """The whole of a run at one moment; `seconds` is wall time, `out` the folder if written."""
+    """The whole of a run at one moment; `seconds` is wall time, `out` the folder if written.
+
+    `batch` is there for runs in batch mode."""
 
     run_id: str
     state: RunState
@@ -50,6 +53,7 @@ class RunStatus(Frozen):
     seconds: float
     out: str | None = None
     failures: tuple[FailureLine, ...] = ()
+    batch: BatchStanding | None = None
 
 
 class StepEvent(Frozen):

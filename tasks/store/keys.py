@@ -67,6 +67,43 @@ PARTS = (
 )
 
 
+@dataclass(frozen=True)
+class BatchKeys:
+    """The keys of a run whose calls travel in batches.
+
+    `calls` holds the outstanding calls by key, `asked` their requests until the provider has
+    accepted them, `waits` how many calls each step waits for, `chunks` what was or will be
+    submitted together, `replies` the answers by step, one a line.
+    """
+
+    calls: str
+    asked: str
+    waits: str
+    chunks: str
+    replies: str
+
+    @staticmethod
+    def of(run_id: str) -> "BatchKeys":
+        """Name the keys of one run."""
+        parts = ("calls", "asked", "waits", "chunks", "replies")
+        return BatchKeys(*(f"{PREFIX}:run:{run_id}:batch-{part}" for part in parts))
+
+    @property
+    def all(self) -> tuple[str, ...]:
+        """Every key, in the order in which the scripts take them."""
+        return (self.calls, self.asked, self.waits, self.chunks, self.replies)
+
+
+def batching(provider: str) -> str:
+    """Key of the set of runs that have calls outstanding at one provider's batch endpoint."""
+    return f"{PREFIX}:batching:{provider}"
+
+
+def batch_leader(provider: str) -> str:
+    """Key of the lease of the process that submits one provider's batches."""
+    return f"{PREFIX}:batch-leader:{provider}"
+
+
 def gpu_steps(queue: str) -> str:
     """Key of the sorted set of steps that are assigned to one GPU queue, oldest first."""
     return f"{GPU_STEPS}:{queue}"

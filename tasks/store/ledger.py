@@ -242,7 +242,13 @@ class Ledger:
         return count
 
     async def reopen(self, snapshot: RunSnapshot) -> list[str]:
-        """Make a run's failed, quarantined and cancelled steps due again; returns them."""
+        """Make a run's failed, quarantined and cancelled steps due again; returns them.
+
+        A step that failed asks its model anew: what a batch answered it is forgotten.
+        """
+        bad = [s for s, state in snapshot.states.items() if state in ("failed", "quarantined")]
+        if bad and snapshot.request.batch_api:
+            await self.redis.hdel(keys.BatchKeys.of(snapshot.run_id).replies, *bad)
         pairs = [part for pair in reopened_needs(snapshot).items() for part in pair]
         return list(await self._scripts.call("reopen", snapshot.run_id, pairs))
 

@@ -1,9 +1,11 @@
 """Reads runs from the ledger; it changes nothing but the list of runs that have expired."""
 
+import json
 from collections.abc import AsyncIterator, Sequence
 
 from tasks.errors import BadInputError
 from tasks.pipelining import Pipelining
+from tasks.schemas.batches import BatchStanding, Chunk
 from tasks.schemas.ledger import RunLine, RunSnapshot, StoredDocument
 from tasks.schemas.plan import Request, StepRow
 from tasks.schemas.status import StepEvent
@@ -32,6 +34,21 @@ class RunReader:
         text = await self._pipelining.send("HGET", keys.RunKeys(run_id).rows, step)
         return None if text is None else StepRow.model_validate_json(text)
 
+    async def opened_by(self, run_id: str, step: str) -> list[str]:
+        """List the waiting steps that follow a settled one and need nothing more."""
+        k = keys.RunKeys(run_id)
+        text = await self._pipelining.send("HGET", k.after, step)
+        after = [entry.lstrip("?") for entry in json.loads(text or "[]")]
+        if not after:
+            return []
+        needs = await self._pipelining.send("HMGET", k.needs, *after)
+        states = await self.states(run_id, after)
+        return [
+            follower
+            for follower, left in zip(after, needs, strict=True)
+            if int(left or 0) <= 0 and states.get(follower) == "waiting"
+        ]
+
     async def states(self, run_id: str, steps: Sequence[str]) -> dict[str, str]:
         """Read the states of these steps; unknown steps are left out."""
         found = await self._pipelining.send("HMGET", keys.RunKeys(run_id).state, *steps)
@@ -59,9 +76,10 @@ class RunReader:
             run, rows, states, errors, names, last, time = await pipe.execute()
         if not run:
             raise unknown_run(run_id)
+        request = Request.model_validate_json(run["request"])
         return RunSnapshot(
             run_id=run_id,
-            request=Request.model_validate_json(run["request"]),
+            request=request,
             state=run["state"],
             created_ms=int(run["created_ms"]),
             finished_ms=int(run["finished_ms"]) if "finished_ms" in run else None,
@@ -73,6 +91,26 @@ class RunReader:
             counters={name: float(run[name]) for name in COUNTERS if name in run},
             cancelled=run.get("cancel") == "1",
             last_event=last[0][0] if last else "0-0",
+            batch=await self.batch(run_id) if request.batch_api else None,
+        )
+
+    async def batch(self, run_id: str) -> BatchStanding:
+        """Say how a run's batches stand; all zero for a run that has none."""
+        k = keys.BatchKeys.of(run_id)
+        async with self._redis.pipeline(transaction=True) as pipe:
+            pipe.hmget(keys.RunKeys(run_id).run, ["batch_asked", "batch_back"])
+            pipe.hlen(k.calls)
+            pipe.hvals(k.chunks)
+            (asked, back), outstanding, texts = await pipe.execute()
+        chunks = [Chunk.model_validate_json(text) for text in texts]
+        sent = [chunk for chunk in chunks if chunk.batch_id]
+        submitted = min(int(outstanding), sum(chunk.calls for chunk in sent))
+        return BatchStanding(
+            asked=int(asked or 0),
+            back=int(back or 0),
+            pending=int(outstanding) - submitted,
+            submitted=submitted,
+            batches=tuple(sorted(chunk.batch_id for chunk in sent)),
         )
 
     async def runs(self, limit: int = 50) -> list[RunLine]:

@@ -34,6 +34,11 @@ def test_a_chain_can_be_taken_up_in_its_middle() -> None:
     assert names(built) == ["persona.visual", "persona.knowledge", "persona.assemble"]
 
 
+def test_in_batch_mode_a_step_goes_alone() -> None:
+    built = json.loads(json.dumps(persona_chain("r", "p0.core", request(batch_api=True))))
+    assert (built["task"], built["args"]) == ("persona.core", ["r", "p0.core"])
+
+
 def test_starting_and_continuing_and_each_priority_have_queues_of_their_own() -> None:
     built = json.loads(json.dumps(persona_chain("r", "p0.core", request(priority="batch"))))
     queues = [task["options"]["queue"] for task in built["kwargs"]["tasks"]]

@@ -74,6 +74,10 @@ class Faults:
         if len(self._attempts) > _REMEMBERED:
             self._attempts.popitem(last=False)
 
+    def forget(self) -> None:
+        """Begin again: no attempt has taken place."""
+        self._attempts.clear()
+
 
 _HINT = "write SHARE as 0 to 1: " + ",".join(f"{kind}=SHARE" for kind in KINDS)
 

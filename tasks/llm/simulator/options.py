@@ -13,7 +13,8 @@ class SimulatorOptions(Frozen):
 
     `jitter` is a share of `latency_s` (0.2: ±20 %). `rpm` and `tpm` are enforced by token
     buckets of `burst` requests (0: one second's worth, at least one) and one second's tokens; or,
-    with `limit_mode="window"`, as at most so many in any 60 s.
+    with `limit_mode="window"`, as at most so many in any 60 s. A batch takes `batch_delay_s`, holds
+    at most `batch_max` requests and expires after `batch_window_s`.
     """
 
     host: str = "127.0.0.1"
@@ -31,3 +32,6 @@ class SimulatorOptions(Frozen):
     log: Path | None = None
     api_key: str = ""
     vision: bool = True
+    batch_delay_s: float = Field(default=1.0, ge=0)
+    batch_max: int = Field(default=50_000, ge=1)
+    batch_window_s: float = Field(default=86_400.0, gt=0)

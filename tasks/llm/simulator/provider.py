@@ -6,7 +6,6 @@ What a reply says is `reply.py`'s business, what is allowed `limits.py`'s, who f
 
 import asyncio
 import contextlib
-import json
 import random
 import time
 import uuid
@@ -16,13 +15,18 @@ from dataclasses import dataclass
 from aiohttp import web
 
 from tasks.errors import BadInputError
-from tasks.llm.simulator.bodies import HTML_PAGE, Envelope, error_body, model_list
+from tasks.llm.simulator.batches.answers import LineAnswers
+from tasks.llm.simulator.batches.batches import Batches
+from tasks.llm.simulator.batches.files import Files
+from tasks.llm.simulator.batches.routes import BatchRoutes
+from tasks.llm.simulator.bodies import HTML_PAGE, Envelope, model_list
 from tasks.llm.simulator.faults import Faults
 from tasks.llm.simulator.limits import Limits, Refusal
 from tasks.llm.simulator.log import GrantedRequest, RequestLog
 from tasks.llm.simulator.options import SimulatorOptions
-from tasks.llm.simulator.reply import Reply, almost_json, cut_short, reply_to
+from tasks.llm.simulator.reply import Reply, reply_to, spoiled
 from tasks.llm.simulator.request import ChatRequest, chat_request
+from tasks.llm.simulator.responses import bad_request, error_response, json_response
 from tasks.llm.simulator.schema.document import document_of
 from tasks.llm.simulator.stats import Stats
 
@@ -54,6 +58,11 @@ class SimulatedProvider:
         self.stats = Stats(time.monotonic())
         self._limits = Limits(options, time.monotonic)
         self._faults = Faults(options.faults, seed=options.seed)
+        files = Files()
+        answers = LineAnswers(options, self.stats, log, self._faults)
+        self._batches = BatchRoutes(
+            files, Batches(options, files, answers, self.stats), self._unauthorised
+        )
 
     def application(self) -> web.Application:
         """The routes."""
@@ -62,19 +71,20 @@ class SimulatedProvider:
         app.router.add_get("/v1/models", self._models)
         app.router.add_get("/stats", self._stats)
         app.router.add_post("/reset", self._reset)
+        self._batches.add_to(app)
         return app
 
     async def _models(self, request: web.Request) -> web.StreamResponse:
-        return self._unauthorised(request) or _json(model_list(int(time.time())))
+        return self._unauthorised(request) or json_response(model_list(int(time.time())))
 
     async def _stats(self, _: web.Request) -> web.StreamResponse:
-        return _json(json.dumps(self.stats.shown()).encode())
+        return json_response(self.stats.shown())
 
     async def _reset(self, _: web.Request) -> web.StreamResponse:
         self.stats.reset(time.monotonic())
-        self._faults = Faults(self._options.faults, seed=self._options.seed)
+        self._faults.forget()
         self._limits.refill()
-        return _json(b'{"reset": true}')
+        return json_response({"reset": True})
 
     async def _chat(self, http: web.Request) -> web.StreamResponse:
         if refusal := self._unauthorised(http):
@@ -137,7 +147,7 @@ class SimulatedProvider:
             self.stats.faults[fault] += 1
         if fault == "hang":
             await asyncio.Event().wait()
-        reply = _spoiled(written or self._written(grant.request), fault)
+        reply = spoiled(written or self._written(grant.request), fault)
         if fault == "html":
             await asyncio.sleep(self._latency_s())
             grant.status = 200
@@ -154,7 +164,7 @@ class SimulatedProvider:
             return await self._streamed(http, grant, envelope, reply)
         await asyncio.sleep(self._latency_s() + self._writing_s(reply))
         self._finish(grant, reply)
-        return _json(envelope.completion(reply))
+        return json_response(envelope.completion(reply))
 
     async def _streamed(
         self, http: web.Request, grant: _Grant, envelope: Envelope, reply: Reply
@@ -220,13 +230,13 @@ class SimulatedProvider:
         if not key or http.headers.get("Authorization") == f"Bearer {key}":
             return None
         self.stats.rejected["401"] += 1
-        return _error(
+        return error_response(
             401, "Incorrect API key provided.", kind="invalid_request_error", code="invalid_api_key"
         )
 
     def _bad_request(self, error: BadInputError) -> web.Response:
         self.stats.rejected["400"] += 1
-        return _error(400, str(error), kind="invalid_request_error", code="bad_request")
+        return bad_request(str(error))
 
     def _refused_by_fault(self, fault: str, key: str) -> web.Response:
         self._faults.count(key)
@@ -234,14 +244,14 @@ class SimulatedProvider:
         if fault == "429":
             return self._over_limit(Refusal("fault", 1.0))
         self.stats.rejected["503"] += 1
-        return _error(
+        return error_response(
             503, "The server is overloaded.", kind="server_error", code="service_unavailable"
         )
 
     def _over_limit(self, refusal: Refusal) -> web.Response:
         self.stats.rejected[refusal.limit] += 1
         wait_s = max(1, -int(-refusal.wait_s // 1))
-        response = _error(
+        response = error_response(
             429,
             f"Rate limit reached ({refusal.limit}). Please try again in {wait_s} s.",
             kind="rate_limit_error",
@@ -251,26 +261,7 @@ class SimulatedProvider:
         return response
 
 
-def _spoiled(reply: Reply, fault: str | None) -> Reply:
-    match fault:
-        case "badjson":
-            return almost_json(reply)
-        case "truncate":
-            return cut_short(reply)
-        case "empty":
-            return Reply("", "stop", 0)
-    return reply
-
-
 def _event_stream() -> web.StreamResponse:
     return web.StreamResponse(
         headers={"Content-Type": "text/event-stream", "Cache-Control": "no-cache"}
     )
-
-
-def _json(body: bytes, status: int = 200) -> web.Response:
-    return web.Response(body=body, status=status, content_type="application/json")
-
-
-def _error(status: int, message: str, *, kind: str, code: str) -> web.Response:
-    return _json(error_body(message, kind=kind, code=code), status)

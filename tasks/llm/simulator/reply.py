@@ -66,6 +66,18 @@ def almost_json(reply: Reply) -> Reply:
     return Reply(content, "stop", tokens_of(content))
 
 
+def spoiled(reply: Reply, fault: str | None) -> Reply:
+    """The reply with what a fault does to its text; unchanged by all others."""
+    match fault:
+        case "badjson":
+            return almost_json(reply)
+        case "truncate":
+            return cut_short(reply)
+        case "empty":
+            return Reply("", "stop", 0)
+    return reply
+
+
 def _seeded(request: ChatRequest, seed: int) -> random.Random:
     text = f"{seed}\0{request.model}\0{request.schema}\0{request.serialised}"
     digest = hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).digest()

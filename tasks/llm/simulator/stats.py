@@ -1,7 +1,8 @@
 """What the simulated provider has seen: the numbers behind `GET /stats`.
 
 Granted means admitted by the limits and not refused by a fault; what happened to the reply
-afterwards is counted apart.
+afterwards is counted apart. Requests inside batches are counted under `batches`, their keys and
+tokens together with all others.
 """
 
 import math
@@ -33,6 +34,7 @@ class Stats:
         self.without_key = 0
         self.rejected: Counter[str] = Counter()
         self.faults: Counter[str] = Counter()
+        self.batches: Counter[str] = Counter()
         self._granted_keys: Counter[str] = Counter()
         self._answered_keys: Counter[str] = Counter()
         self._grants: deque[float] = deque(maxlen=_KEPT)
@@ -59,6 +61,15 @@ class Stats:
         if key:
             self._answered_keys[key] += 1
 
+    def answer_line(self, *, key: str, strict: bool, prompt: int, completion: int) -> None:
+        """A request inside a batch was granted and answered; its rate is nobody's concern."""
+        self.batches["calls"] += 1
+        self.not_strict += not strict
+        self.prompt_tokens += prompt
+        self.completion_tokens += completion
+        self._granted_keys[key] += 1
+        self._answered_keys[key] += 1
+
     def leave(self) -> None:
         """An admitted request ended, whichever way."""
         self.in_flight -= 1
@@ -81,6 +92,7 @@ class Stats:
             "connections": self.connections,
             "max_granted_in_60_s": _busiest_minute(self._grants),
             "granted_by_second": self._by_second(),
+            "batches": dict(self.batches),
             "seconds": _percentiles(self._seconds),
         }
 

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from producer.plan import plan_pictures, plan_run
+from producer.plan import plan_pictures, plan_run, window
 from tasks.schemas.plan import STAGES, Request, Source
 from tasks.schemas.steps import StepName
 
@@ -32,6 +32,18 @@ def test_a_character_has_seven_stages_in_order_then_the_assembly() -> None:
     rows = plan_run("r", request()).steps
     assert [row.id for row in rows] == [f"p0.{part}" for part in (*STAGES, "assemble")]
     assert [row.needs for row in rows[1:]] == [(row.id,) for row in rows[:-1]]
+
+
+def test_in_batch_mode_a_stage_waits_only_for_what_it_reads_and_no_character_is_held_back() -> None:
+    asked = request(batch_api=True, tweets=2)
+    needs = {row.id: set(row.needs) for row in plan_run("r", asked).steps}
+    assert needs["p0.core"] == set()
+    for part in ("strategy", "social", "authenticity", "visual", "knowledge"):
+        assert needs[f"p0.{part}"] == {"p0.core"}
+    assert needs["p0.examples"] == {"p0.core", "p0.strategy"}
+    assert needs["p0.assemble"] == {f"p0.{part}" for part in STAGES}
+    assert needs["p0.calendar"] == {"p0.assemble"}
+    assert window(asked, slots=20) == 0
 
 
 def test_a_picture_waits_for_its_own_tweet_only() -> None:

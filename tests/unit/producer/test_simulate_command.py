@@ -37,6 +37,7 @@ def test_every_option_reaches_the_provider_and_its_address_is_told(
     code, said = invoked(
         *("--port=1", "--latency=2", "--jitter=0.5", "--tokens-per-s=3", "--rpm=4", "--tpm=5"),
         *("--burst=6", "--window", "--slots=7", "--faults=429=0.1", "--seed=8", "--api-key=k"),
+        *("--batch-delay=9", "--batch-max=10", "--batch-window=11"),
         *("--no-vision", f"--log={tmp_path / 'log'}"),
     )
     assert code == 0
@@ -56,6 +57,9 @@ def test_every_option_reaches_the_provider_and_its_address_is_told(
             seed=8,
             api_key="k",
             vision=False,
+            batch_delay_s=9,
+            batch_max=10,
+            batch_window_s=11,
             log=tmp_path / "log",
         )
     ]
