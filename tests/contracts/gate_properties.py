@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 
 from hypothesis import strategies as st
 
-from tasks.gate.rules import Answer, Question, Return, Rules, Wish
+from tasks.gate.rules import Question, Return, Rules, Wish
 from tasks.schemas.limits import Granted, Limits
 
 LEASE_S = 10.0
