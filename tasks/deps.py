@@ -18,7 +18,7 @@ from tasks.store.reader import RunReader
 from tasks.turns import Turns
 
 if TYPE_CHECKING:  # processes that call no model start without an HTTP client
-    from tasks.llm.completer import Completer
+    from tasks.llm.cache.caching import CachingCompleter
 
 REQUESTS_KEPT = 64
 
@@ -36,7 +36,7 @@ class Deps:
     turns: Turns = field(default_factory=Turns)
     provider: Provider | None = None
     gate: Gate | None = None
-    completer: "Completer | None" = None
+    completer: "CachingCompleter | None" = None
     _requests: dict[str, Request] = field(default_factory=dict)
 
     async def request(self, run_id: str) -> Request:
@@ -80,6 +80,8 @@ async def open_deps(settings: Settings, *, models: bool = False) -> Deps:
         leases=LeaseKeeper(ledger),
     )
     if models:
+        from tasks.llm.cache.caching import CachingCompleter
+        from tasks.llm.cache.shared import RedisShelf
         from tasks.llm.completer import Completer
 
         provider = resolve_provider(settings)
@@ -88,5 +90,10 @@ async def open_deps(settings: Settings, *, models: bool = False) -> Deps:
             RedisRules(redis), {provider.name: provider.limits}, lease_s=settings.lease_s
         )
         await deps.gate.announce()
-        deps.completer = Completer(provider, deps.gate)
+        deps.completer = CachingCompleter(
+            Completer(provider, deps.gate),
+            None if settings.cache == "off" else RedisShelf(redis),
+            ttl_s=settings.cache_ttl_s,
+            lease_s=settings.lease_s,
+        )
     return deps

@@ -108,6 +108,8 @@ class Settings(BaseSettings):
 
     llm_concurrency: int = Field(default=64, ge=1, le=1000)
     tweet_group: int = Field(default=25, ge=1, le=50)
+    cache: Literal["off", "idempotent"] = "idempotent"
+    cache_ttl_s: int = Field(default=600, ge=1, le=86400)
     renderer: str = "tiny"
     device: Literal["", "cpu", "cuda"] = ""
     gpu_queue: str = ""

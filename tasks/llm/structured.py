@@ -2,14 +2,14 @@
 
 import hashlib
 import re
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 from json_repair import repair_json
 from pydantic import BaseModel, ValidationError
 
 from tasks.errors import BadReplyError, ConfigurationError, TruncatedReplyError
-from tasks.llm.completer import Completer
+from tasks.llm.cache.caching import CachingCompleter
 from tasks.llm.scope import CallScope
 from tasks.schemas.calls import Message, Reply, StructuredCall
 from tasks.schemas.completion import ChatRequest, Completion
@@ -20,7 +20,7 @@ FILTERED = frozenset({"content_filter", "refusal"})
 
 
 async def ask_structured(
-    completer: Completer, call: StructuredCall[Reply], scope: CallScope, *, turns: Turns
+    completer: CachingCompleter, call: StructuredCall[Reply], scope: CallScope, *, turns: Turns
 ) -> Reply:
     """Ask until the reply is valid for the call's model, at most twice.
 
@@ -29,8 +29,9 @@ async def ask_structured(
     and what Completer.complete raises.
     """
     request = request_of(completer, call)
+    accept = partial(parse, reply=call.reply)
     first = await completer.complete(
-        request, key=idempotency_key(scope.key, call.name, 0), scope=scope
+        request, key=idempotency_key(scope.key, call.name, 0), scope=scope, accept=accept
     )
     await turns.mine()
     try:
@@ -38,12 +39,12 @@ async def ask_structured(
     except BadReplyError as error:
         again = request.model_copy(update={"messages": with_complaint(request, first, error)})
     second = await completer.complete(
-        again, key=idempotency_key(scope.key, call.name, 1), scope=scope
+        again, key=idempotency_key(scope.key, call.name, 1), scope=scope, accept=accept
     )
     return parse(second, call.reply)
 
 
-def request_of(completer: Completer, call: StructuredCall[Any]) -> ChatRequest:
+def request_of(completer: CachingCompleter, call: StructuredCall[Any]) -> ChatRequest:
     """Choose the model and attach the schema."""
     provider = completer.provider
     sees = any(m.image for m in call.messages)
@@ -59,6 +60,7 @@ def request_of(completer: Completer, call: StructuredCall[Any]) -> ChatRequest:
         max_tokens=call.max_tokens,
         schema_name=re.sub(r"[^A-Za-z0-9_-]", "_", call.reply.__name__),
         schema_body=schema_of(call.reply),  # type: ignore[arg-type]  # a class is hashable
+        cache=call.cache,
     )
 
 
