@@ -53,6 +53,17 @@ class Completes(Protocol):
     async def close(self) -> None: ...
 
 
+@dataclass(frozen=True, kw_only=True)
+class SharedCall:
+    """What Completer.complete takes, with the entry that names the call on the shelf."""
+
+    entry: str
+    request: ChatRequest
+    key: str
+    scope: CallScope
+    accept: Accept | None
+
+
 @dataclass(eq=False)
 class Flight:
     """One call of this process that several wait for; the first of them to go on pays for it."""
@@ -104,7 +115,14 @@ class CachingCompleter:
         """
         if self._shelf is None or not idempotent(request):
             return self._completer.complete(request, key=key, scope=scope)
-        return self._share(self._shelf, request, key, scope, accept)
+        call = SharedCall(
+            entry=entry_of(self.provider, request),
+            request=request,
+            key=key,
+            scope=scope,
+            accept=accept,
+        )
+        return self._share(self._shelf, call, scope.tally)
 
     async def close(self) -> None:
         """Stop the calls that are under way and close the completer."""
@@ -114,18 +132,14 @@ class CachingCompleter:
         await asyncio.gather(*flights, return_exceptions=True)
         await self._completer.close()
 
-    async def _share(
-        self, shelf: Shelf, request: ChatRequest, key: str, scope: CallScope, accept: Accept | None
-    ) -> Completion:
-        entry = entry_of(self.provider, request)
-        flight = self._flights.get(entry)
+    async def _share(self, shelf: Shelf, call: SharedCall, tally: CallTally) -> Completion:
+        flight = self._flights.get(call.entry)
         if flight is None:
-            flight = self._flights[entry] = Flight()
-            ours = replace(scope, tally=flight.tally)
-            flying = self._fly(shelf, entry, request, key, ours, accept)
-            flight.task = asyncio.create_task(flying)
-            flight.task.add_done_callback(lambda _: self._land(entry, flight))
-        return await self._board(entry, flight, scope.tally)
+            flight = self._flights[call.entry] = Flight()
+            ours = replace(call, scope=replace(call.scope, tally=flight.tally))
+            flight.task = asyncio.create_task(self._fly(shelf, ours))
+            flight.task.add_done_callback(lambda _: self._land(call.entry, flight))
+        return await self._board(call.entry, flight, tally)
 
     async def _board(self, entry: str, flight: Flight, tally: CallTally) -> Completion:
         flight.waiting += 1
@@ -145,35 +159,30 @@ class CachingCompleter:
         if self._flights.get(entry) is flight:
             del self._flights[entry]
 
-    async def _fly(
-        self,
-        shelf: Shelf,
-        entry: str,
-        request: ChatRequest,
-        key: str,
-        scope: CallScope,
-        accept: Accept | None,
-    ) -> Completion:
+    async def _fly(self, shelf: Shelf, call: SharedCall) -> Completion:
+        """Find the outcome, or lead; without the shelf, just call."""
         token, leader = uuid.uuid4().hex, ""
         while True:
             try:
                 place = await shelf.ask(
-                    entry, token=token, waited_for=leader, lease_s=self._lease_s
+                    call.entry, token=token, waited_for=leader, lease_s=self._lease_s
                 )
             except ServiceAwayError as error:
                 self._note_away(error)
-                return await self._completer.complete(request, key=key, scope=scope)
+                return await self._make(call)
             self._away = False
             if place.verdict == "found":
                 return Outcome.model_validate_json(place.text).unwrap()
             if place.verdict == "lead":
-                break
+                return await self._lead(shelf, call, token)
             leader = place.leader
             await asyncio.sleep(POLL_S)
-        renewing = asyncio.create_task(self._renew(shelf, entry, token))
+
+    async def _lead(self, shelf: Shelf, call: SharedCall, token: str) -> Completion:
+        renewing = asyncio.create_task(self._renew(shelf, call.entry, token))
         outcome: Outcome | None = None
         try:
-            completion = await self._completer.complete(request, key=key, scope=scope)
+            completion = await self._make(call)
             outcome = Outcome(completion=completion)
             return completion
         except PermanentError as error:
@@ -181,7 +190,10 @@ class CachingCompleter:
             raise
         finally:
             renewing.cancel()
-            await self._settle(shelf, entry, token, outcome, accept)
+            await self._settle(shelf, call, token, outcome)
+
+    async def _make(self, call: SharedCall) -> Completion:
+        return await self._completer.complete(call.request, key=call.key, scope=call.scope)
 
     async def _renew(self, shelf: Shelf, entry: str, token: str) -> None:
         while True:
@@ -190,13 +202,13 @@ class CachingCompleter:
                 await shelf.renew(entry, token=token, lease_s=self._lease_s)
 
     async def _settle(
-        self, shelf: Shelf, entry: str, token: str, outcome: Outcome | None, accept: Accept | None
+        self, shelf: Shelf, call: SharedCall, token: str, outcome: Outcome | None
     ) -> None:
-        text = outcome.model_dump_json() if outcome else ""
+        entry, text = call.entry, outcome.model_dump_json() if outcome else ""
         try:
             if outcome is None or len(text.encode()) > LARGEST_KEPT_BYTES:
                 await shelf.step_down(entry, token=token)
-            elif keepable(outcome, accept):
+            elif keepable(outcome, call.accept):
                 await shelf.put(entry, token=token, kind="kept", text=text, ttl_s=self._ttl_s)
             else:
                 await shelf.put(entry, token=token, kind="handed", text=text, ttl_s=HANDED_S)
