@@ -1,6 +1,9 @@
 """The pure plan of a run: from a request to its steps; ids and sizes, no document, no clock."""
 
-from tasks.schemas.plan import STAGES, Request, RunPlan, StepRow
+from math import ceil
+
+from tasks.schemas.plan import STAGES as STAGE_NAMES
+from tasks.schemas.plan import Request, RunPlan, StepRow
 from tasks.schemas.steps import (
     calendar_step,
     chain_step,
@@ -9,6 +12,8 @@ from tasks.schemas.steps import (
     portrait_step,
     tweet_step,
 )
+from tasks.stages.calendar import DAYS_A_CALL
+from tasks.stages.registry import STAGES
 
 
 def plan_run(run_id: str, request: Request) -> RunPlan:
@@ -20,7 +25,7 @@ def plan_run(run_id: str, request: Request) -> RunPlan:
     rows: list[StepRow] = []
     for persona, source in enumerate(request.sources):
         if not source.card_json:
-            rows += chain_rows(persona)
+            rows += chain_rows(persona, seen=bool(source.image_blob))
         if request.images and not source.image_blob and not source.card_json:
             rows.append(portrait_row(persona))
         if request.tweets:
@@ -37,14 +42,25 @@ def window(request: Request, *, slots: int) -> int:
     return min(slots, request.max_concurrent or slots)
 
 
-def chain_rows(persona: int) -> list[StepRow]:
-    """Rows of the seven stages and the assembly, each after the one before."""
+def chain_rows(persona: int, *, seen: bool) -> list[StepRow]:
+    """Rows of the seven stages and the assembly, each after the one before.
+
+    A character that is `seen` in a picture takes a call more, to look at it.
+    """
     rows: list[StepRow] = []
     before: tuple[str, ...] = ()
-    for part in (*STAGES, "assemble"):
+    for part in (*STAGE_NAMES, "assemble"):
         step = chain_step(persona, part)
+        calls = STAGES[part].calls if part in STAGES else 0
         rows.append(
-            StepRow(id=step, kind="stage", item=f"p{persona}", persona=persona, needs=before)
+            StepRow(
+                id=step,
+                kind="stage",
+                item=f"p{persona}",
+                persona=persona,
+                needs=before,
+                calls=calls + int(seen and part == "core"),
+            )
         )
         before = (step,)
     return rows
@@ -66,11 +82,27 @@ def tweet_rows(persona: int, request: Request, *, from_card: bool) -> list[StepR
     assemble = () if from_card else (chain_step(persona, "assemble"),)
     calendar = calendar_step(persona)
     rows = [
-        StepRow(id=calendar, kind="calendar", item=f"p{persona}", persona=persona, needs=assemble)
+        StepRow(
+            id=calendar,
+            kind="calendar",
+            item=f"p{persona}",
+            persona=persona,
+            needs=assemble,
+            calls=0 if request.calendars else ceil(request.tweets / DAYS_A_CALL),
+        )
     ]
     for slot in range(1, request.tweets + 1):
         tweet = tweet_step(persona, slot)
-        rows.append(StepRow(id=tweet, kind="tweet", item=tweet, persona=persona, needs=(calendar,)))
+        rows.append(
+            StepRow(
+                id=tweet,
+                kind="tweet",
+                item=tweet,
+                persona=persona,
+                needs=(calendar,),
+                calls=STAGES["tweet"].calls,
+            )
+        )
         if request.images:
             rows.append(picture_row(persona, slot, needs=(tweet,)))
     tweets = tuple(tweet_step(persona, slot) for slot in range(1, request.tweets + 1))

@@ -10,6 +10,7 @@ from tasks.llm.providers import Provider, resolve_provider
 from tasks.routing import node_label
 from tasks.schemas.plan import Request
 from tasks.settings import Settings
+from tasks.store.backlog import BacklogBook
 from tasks.store.blobs import Blobs
 from tasks.store.connection import TextRedis, connect
 from tasks.store.leases import LeaseKeeper
@@ -31,6 +32,7 @@ class Deps:
     redis: TextRedis
     ledger: Ledger
     reader: RunReader
+    backlog: BacklogBook
     blobs: Blobs
     leases: LeaseKeeper
     turns: Turns = field(default_factory=Turns)
@@ -76,6 +78,7 @@ async def open_deps(settings: Settings, *, models: bool = False) -> Deps:
         redis=redis,
         ledger=ledger,
         reader=RunReader(redis),
+        backlog=BacklogBook(redis),
         blobs=Blobs(settings.blobs_url),
         leases=LeaseKeeper(ledger),
     )
@@ -91,7 +94,7 @@ async def open_deps(settings: Settings, *, models: bool = False) -> Deps:
         )
         await deps.gate.announce()
         deps.completer = CachingCompleter(
-            Completer(provider, deps.gate),
+            Completer(provider, deps.gate, retry_scale=settings.retry_scale),
             None if settings.cache == "off" else RedisShelf(redis),
             ttl_s=settings.cache_ttl_s,
             lease_s=settings.lease_s,

@@ -54,6 +54,17 @@ def test_a_character_from_a_card_has_no_chain() -> None:
     assert rows[0].needs == ()
 
 
+def test_a_plan_knows_how_many_calls_it_takes() -> None:
+    assert plan_run("r", request()).calls == 11
+    assert plan_run("r", request(tweets=21)).calls == 11 + 3 + 21
+    assert plan_run("r", request(tweets=21, calendars=("{}",))).calls == 11 + 21
+    seen = Request(sources=(Source(label="a", image_blob="b"),), images=True)
+    assert plan_run("r", seen).calls == 12
+    card = Request(kind="tweets", sources=(Source(label="a", card_json="{}"),), tweets=2)
+    assert plan_run("r", card).calls == 1 + 2
+    assert plan_pictures("r", request(1), (({"text": "a"},),)).calls == 0
+
+
 def test_pictures_of_given_tweets_need_nothing() -> None:
     plan = plan_pictures("r", request(2), (({"text": "a"},), ({"text": "b"}, {"text": "c"})))
     assert [row.id for row in plan.steps] == ["p0.i01", "p1.i01", "p1.i02"]

@@ -1,4 +1,4 @@
-"""The contracts of the response cache on a real Valkey."""
+"""The contracts of the response cache and of the backlog on a real Valkey."""
 
 from typing import Any
 
@@ -6,7 +6,13 @@ import pytest
 
 from tasks.llm.cache.shared import RedisShelf
 from tasks.llm.cache.shelf import Shelf
+from tests.contracts.backlog import BacklogContract
 from tests.contracts.cache import CachingContract, ShelfContract
+
+
+@pytest.mark.integration
+class TestBacklogOnValkey(BacklogContract):
+    """All of it."""
 
 
 class OnValkey:
