@@ -172,7 +172,7 @@ def test_a_chinese_brief_gives_chinese_tweets_for_the_days_of_a_calendar(stack: 
 
 def test_a_cancelled_run_says_so_and_a_retry_finishes_it(stack: Castline) -> None:
     begun = stack.json("run", "--text", TEXT, "--personas", "6", "--tweets", "20", "--detach",
-                       "--out", "cancelled")  # fmt: skip
+                       "--max-concurrent", "1", "--out", "cancelled")  # fmt: skip
     stack.json("cancel", begun["run_id"])
     ended = wait_for(
         "the end of the cancelled run",
