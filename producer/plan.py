@@ -25,7 +25,7 @@ def plan_run(run_id: str, request: Request) -> RunPlan:
     rows: list[StepRow] = []
     for persona, source in enumerate(request.sources):
         if not source.card_json:
-            rows += chain_rows(persona, seen=bool(source.image_blob))
+            rows += chain_rows(persona, request)
         if request.images and not source.image_blob and not source.card_json:
             rows.append(portrait_row(persona))
         if request.tweets:
@@ -42,11 +42,12 @@ def window(request: Request, *, slots: int) -> int:
     return min(slots, request.max_concurrent or slots)
 
 
-def chain_rows(persona: int, *, seen: bool) -> list[StepRow]:
+def chain_rows(persona: int, request: Request) -> list[StepRow]:
     """Rows of the seven stages and the assembly, each after the one before.
 
-    A character that is `seen` in a picture takes a call more, to look at it.
+    A character from a picture takes a call more, to look at it.
     """
+    looks = int(bool(request.sources[persona].image_blob))
     rows: list[StepRow] = []
     before: tuple[str, ...] = ()
     for part in (*STAGE_NAMES, "assemble"):
@@ -59,7 +60,7 @@ def chain_rows(persona: int, *, seen: bool) -> list[StepRow]:
                 item=f"p{persona}",
                 persona=persona,
                 needs=before,
-                calls=calls + int(seen and part == "core"),
+                calls=calls + looks * (part == "core"),
             )
         )
         before = (step,)

@@ -2,14 +2,15 @@
 
 import hashlib
 import re
+from dataclasses import replace
 from functools import lru_cache, partial
-from typing import Any
+from typing import Any, Protocol
 
 from json_repair import repair_json
 from pydantic import BaseModel, ValidationError
 
 from tasks.errors import BadReplyError, ConfigurationError, TruncatedReplyError
-from tasks.llm.cache.caching import CachingCompleter
+from tasks.llm.providers import Provider
 from tasks.llm.scope import CallScope
 from tasks.schemas.calls import Message, Reply, StructuredCall
 from tasks.schemas.completion import ChatRequest, Completion
@@ -19,8 +20,19 @@ MOST_ERRORS_NAMED = 5
 FILTERED = frozenset({"content_filter", "refusal"})
 
 
+class Completes(Protocol):
+    """What a logical call is asked of."""
+
+    @property
+    def provider(self) -> Provider:
+        """The provider that answers."""
+
+    async def complete(self, request: ChatRequest, *, key: str, scope: CallScope) -> Completion:
+        """Make one logical call."""
+
+
 async def ask_structured(
-    completer: CachingCompleter, call: StructuredCall[Reply], scope: CallScope, *, turns: Turns
+    completer: Completes, call: StructuredCall[Reply], scope: CallScope, *, turns: Turns
 ) -> Reply:
     """Ask until the reply is valid for the call's model, at most twice.
 
@@ -29,9 +41,9 @@ async def ask_structured(
     and what Completer.complete raises.
     """
     request = request_of(completer, call)
-    accept = partial(parse, reply=call.reply)
+    scope = replace(scope, accept=partial(parse, reply=call.reply))
     first = await completer.complete(
-        request, key=idempotency_key(scope.key, call.name, 0), scope=scope, accept=accept
+        request, key=idempotency_key(scope.key, call.name, 0), scope=scope
     )
     await turns.mine()
     try:
@@ -39,12 +51,12 @@ async def ask_structured(
     except BadReplyError as error:
         again = request.model_copy(update={"messages": with_complaint(request, first, error)})
     second = await completer.complete(
-        again, key=idempotency_key(scope.key, call.name, 1), scope=scope, accept=accept
+        again, key=idempotency_key(scope.key, call.name, 1), scope=scope
     )
     return parse(second, call.reply)
 
 
-def request_of(completer: CachingCompleter, call: StructuredCall[Any]) -> ChatRequest:
+def request_of(completer: Completes, call: StructuredCall[Any]) -> ChatRequest:
     """Choose the model and attach the schema."""
     provider = completer.provider
     sees = any(m.image for m in call.messages)

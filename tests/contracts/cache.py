@@ -91,12 +91,12 @@ def process(shelf: Shelf | None, calls: Calls, **options: Any) -> CachingComplet
 
 
 async def ask(
-    completer: CachingCompleter, request: ChatRequest | None = None, **more: Any
+    completer: CachingCompleter, request: ChatRequest | None = None, **scope: Any
 ) -> tuple[Completion, CallUsage]:
     """Ask as one asker; returns the reply and what it cost that asker."""
     tally = CallTally()
     done = await completer.complete(
-        request or question(), key="k", scope=CallScope(key="s", tally=tally), **more
+        request or question(), key="k", scope=CallScope(key="s", tally=tally, **scope)
     )
     return done, tally.usage
 

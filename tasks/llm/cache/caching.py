@@ -20,15 +20,16 @@ import contextlib
 import hashlib
 import logging
 import uuid
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field, replace
-from typing import Protocol
+from typing import Any, Protocol
 
 from tasks.errors import BadReplyError, PermanentError, ServiceAwayError
 from tasks.llm.cache.outcome import Outcome, outcome_of
 from tasks.llm.cache.shelf import Shelf
 from tasks.llm.providers import Provider
 from tasks.llm.scope import CallScope, CallTally
+from tasks.llm.structured import Completes
 from tasks.schemas.calls import CallUsage
 from tasks.schemas.completion import ChatRequest, Completion
 
@@ -39,18 +40,12 @@ HANDED_S = 30.0
 POLL_S = 0.05
 UNFINISHED = frozenset({"length", "content_filter", "refusal"})
 
-Accept = Callable[[Completion], object]
 
-
-class Completes(Protocol):
+class Client(Completes, Protocol):
     """What makes the calls: `tasks.llm.completer.Completer`."""
 
-    @property
-    def provider(self) -> Provider: ...
-
-    async def complete(self, request: ChatRequest, *, key: str, scope: CallScope) -> Completion: ...
-
-    async def close(self) -> None: ...
+    async def close(self) -> None:
+        """Close the connections."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,7 +56,6 @@ class SharedCall:
     request: ChatRequest
     key: str
     scope: CallScope
-    accept: Accept | None
 
 
 @dataclass(eq=False)
@@ -90,7 +84,7 @@ class CachingCompleter:
 
     def __init__(
         self,
-        completer: Completes,
+        completer: Client,
         shelf: Shelf | None,
         *,
         ttl_s: float = 600.0,
@@ -105,13 +99,12 @@ class CachingCompleter:
         self._away = False
 
     def complete(
-        self, request: ChatRequest, *, key: str, scope: CallScope, accept: Accept | None = None
-    ) -> Awaitable[Completion]:
+        self, request: ChatRequest, *, key: str, scope: CallScope
+    ) -> Coroutine[Any, Any, Completion]:
         """Make one logical call, or share somebody's who asks the same.
 
-        `accept` raises BadReplyError for a reply that must not be kept. What is shared is counted
-        as cached in the scope's tally, and its tokens only for the one who pays. Raises what
-        Completer.complete raises.
+        What is shared is counted as cached in the scope's tally, and its tokens only for the one
+        who pays. Raises what Completer.complete raises.
         """
         if self._shelf is None or not idempotent(request):
             return self._completer.complete(request, key=key, scope=scope)
@@ -120,7 +113,6 @@ class CachingCompleter:
             request=request,
             key=key,
             scope=scope,
-            accept=accept,
         )
         return self._share(self._shelf, call, scope.tally)
 
@@ -208,7 +200,7 @@ class CachingCompleter:
         try:
             if outcome is None or len(text.encode()) > LARGEST_KEPT_BYTES:
                 await shelf.step_down(entry, token=token)
-            elif keepable(outcome, call.accept):
+            elif keepable(outcome, call.scope.accept):
                 await shelf.put(entry, token=token, kind="kept", text=text, ttl_s=self._ttl_s)
             else:
                 await shelf.put(entry, token=token, kind="handed", text=text, ttl_s=HANDED_S)
@@ -226,7 +218,7 @@ def idempotent(request: ChatRequest) -> bool:
     return request.temperature == 0 if request.cache is None else request.cache
 
 
-def keepable(outcome: Outcome, accept: Accept | None) -> bool:
+def keepable(outcome: Outcome, accept: Callable[[Completion], object] | None) -> bool:
     """Whether an outcome is a whole, usable reply."""
     if outcome.completion is None or outcome.completion.finish_reason in UNFINISHED:
         return False
