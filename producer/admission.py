@@ -6,6 +6,7 @@ from producer.load import assess, calls_per_s, overloaded
 from producer.services import live_services
 from tasks.deps import Deps
 from tasks.gate.gate import Gate
+from tasks.gate.on_redis import RedisRules
 from tasks.schemas.limits import GateState
 from tasks.schemas.load import Backlog, Load, Thresholds
 from tasks.schemas.plan import RunPlan
@@ -40,7 +41,7 @@ async def judged(deps: Deps, backlog: Backlog) -> Load:
 
 async def live_gates(deps: Deps) -> list[GateState]:
     """Read the gates of the providers that live workers call."""
-    gate = Gate(deps.redis, {})
+    gate = Gate(RedisRules(deps.redis), {})
     known = set(await gate.known())
     called = {service.provider for service in await live_services(deps)}
     return [await gate.state(name) for name in sorted(called & known)]

@@ -8,6 +8,7 @@ import json
 import sys
 
 from tasks.gate.gate import Gate
+from tasks.gate.on_redis import RedisRules
 from tasks.llm.cache.caching import CachingCompleter
 from tasks.llm.cache.shared import RedisShelf
 from tasks.llm.completer import Completer
@@ -30,7 +31,7 @@ async def main(url: str, redis_url: str, count: int) -> None:
     """Ask `count` times at once."""
     redis = connect(redis_url)
     provider = simulated_provider(url, slots=1)
-    gate = Gate(redis, {provider.name: provider.limits}, lease_s=LEASE_S)
+    gate = Gate(RedisRules(redis), {provider.name: provider.limits}, lease_s=LEASE_S)
     completer = CachingCompleter(Completer(provider, gate), RedisShelf(redis), lease_s=LEASE_S)
     tallies = [CallTally() for _ in range(count)]
     asking = [
