@@ -17,6 +17,7 @@ from tasks.errors import (
     CastlineError,
     ConfigurationError,
     NoWorkerError,
+    OverloadedError,
     ServiceAwayError,
 )
 
@@ -82,7 +83,7 @@ def report(error: CastlineError) -> int:
 
 def exit_code(error: CastlineError) -> int:
     """Choose the exit code of an error."""
-    if isinstance(error, ServiceAwayError | NoWorkerError):
+    if isinstance(error, ServiceAwayError | NoWorkerError | OverloadedError):
         return SERVICE_AWAY
     if isinstance(error, BadInputError | ConfigurationError):
         return BAD_INPUT

@@ -11,7 +11,7 @@ from pathlib import Path
 import httpx
 from redis.exceptions import RedisError
 
-from producer.submit import live_services
+from producer.services import live_services
 from tasks.deps import open_deps
 from tasks.errors import BadInputError, ServiceAwayError
 from tasks.settings import Settings, child_environment, read_settings

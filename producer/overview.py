@@ -1,15 +1,18 @@
-"""`status` without a run: services, queues and gates at one moment."""
+"""`status` without a run: services, queues, gates and load at one moment."""
 
 from urllib.parse import urlsplit
 
 from rich.table import Table
 
+from producer import admission
 from producer.console import data_console, print_json
-from producer.submit import live_services
+from producer.load import queue_text
+from producer.services import live_services
 from tasks.deps import Deps
 from tasks.gate.gate import Gate
 from tasks.gate.on_redis import RedisRules
 from tasks.routing import LLM_QUEUES
+from tasks.schemas.load import Load
 from tasks.schemas.overview import GateLine, Overview, QueueLine
 from tasks.schemas.services import ServiceLine
 from tasks.store import keys
@@ -24,16 +27,18 @@ async def overview(deps: Deps, *, as_json: bool) -> int:
     show_services(seen.services)
     show_queues(seen.queues)
     show_gates(seen.gates)
+    show_load(seen.load)
     return 0
 
 
 async def look(deps: Deps) -> Overview:
-    """Read heartbeats, queue lengths and slots in use."""
+    """Read heartbeats, queue lengths, slots in use and the load."""
     services = [await redis_line(deps), *await live_services(deps)]
     return Overview(
         services=tuple(services),
         queues=tuple(await queue_lines(deps, services)),
         gates=tuple(await gate_lines(deps, services)),
+        load=await admission.look(deps),
     )
 
 
@@ -129,3 +134,12 @@ def show_gates(gates: tuple[GateLine, ...]) -> None:
         data_console.print(
             f"provider {line.provider} ({line.model}): {line.slots_in_use} slots in use"
         )
+
+
+def show_load(load: Load) -> None:
+    """Print the load as a line."""
+    refused = f"new runs are refused from {load.most_calls:,}"
+    if load.interactive_state != load.state:
+        refused += f"; interactive runs meet {load.interactive_state} load"
+    text = f"load {load.state}: {queue_text(load.queued_calls, load.drain_s)} ({refused})"
+    data_console.print(text, soft_wrap=True)

@@ -1,6 +1,9 @@
 """The pure plan of a run: from a request to its steps; ids and sizes, no document, no clock."""
 
-from tasks.schemas.plan import STAGES, Request, RunPlan, StepRow
+from math import ceil
+
+from tasks.schemas.plan import STAGES as STAGE_NAMES
+from tasks.schemas.plan import Request, RunPlan, StepRow
 from tasks.schemas.steps import (
     calendar_step,
     chain_step,
@@ -9,14 +12,15 @@ from tasks.schemas.steps import (
     portrait_step,
     tweet_step,
 )
-from tasks.stages.registry import STAGES as REGISTRY
+from tasks.stages.calendar import DAYS_A_CALL
+from tasks.stages.registry import STAGES
 
 
 def plan_run(run_id: str, request: Request) -> RunPlan:
     """Lay out every step of a run before anything is written or sent.
 
     A character that comes from a card file has no chain. Pictures of given tweets are planned by
-    `plan_pictures`.
+    `plan_pictures`. Calls that travel in batches are not counted: they queue nowhere here.
     """
     rows: list[StepRow] = []
     for persona, source in enumerate(request.sources):
@@ -26,6 +30,8 @@ def plan_run(run_id: str, request: Request) -> RunPlan:
             rows.append(portrait_row(persona))
         if request.tweets:
             rows += tweet_rows(persona, request, from_card=bool(source.card_json))
+    if request.batch_api:
+        rows = [row.model_copy(update={"calls": 0}) for row in rows]
     return RunPlan(run_id=run_id, request=request, steps=tuple(rows))
 
 
@@ -44,21 +50,24 @@ def window(request: Request, *, slots: int) -> int:
 def chain_rows(persona: int, request: Request) -> list[StepRow]:
     """Rows of the seven stages and the assembly, each after the one before.
 
-    In batch mode a stage waits only for those that it reads: each wait may take a day.
+    In batch mode a stage waits only for those that it reads: each wait may take a day. A character
+    from a picture takes a call more, to look at it.
     """
+    looks = int(bool(request.sources[persona].image_blob))
     rows: list[StepRow] = []
     before: tuple[str, ...] = ()
-    for part in (*STAGES, "assemble"):
+    for part in (*STAGE_NAMES, "assemble"):
+        calls = STAGES[part].calls if part in STAGES else 0
         if request.batch_api:
-            before = STAGES if part == "assemble" else REGISTRY[part].reads
-        needs = tuple(chain_step(persona, needed) for needed in before)
+            before = STAGE_NAMES if part == "assemble" else STAGES[part].reads
         rows.append(
             StepRow(
                 id=chain_step(persona, part),
                 kind="stage",
                 item=f"p{persona}",
                 persona=persona,
-                needs=needs,
+                needs=tuple(chain_step(persona, needed) for needed in before),
+                calls=calls + looks * (part == "core"),
             )
         )
         before = (part,)
@@ -81,11 +90,27 @@ def tweet_rows(persona: int, request: Request, *, from_card: bool) -> list[StepR
     assemble = () if from_card else (chain_step(persona, "assemble"),)
     calendar = calendar_step(persona)
     rows = [
-        StepRow(id=calendar, kind="calendar", item=f"p{persona}", persona=persona, needs=assemble)
+        StepRow(
+            id=calendar,
+            kind="calendar",
+            item=f"p{persona}",
+            persona=persona,
+            needs=assemble,
+            calls=0 if request.calendars else ceil(request.tweets / DAYS_A_CALL),
+        )
     ]
     for slot in range(1, request.tweets + 1):
         tweet = tweet_step(persona, slot)
-        rows.append(StepRow(id=tweet, kind="tweet", item=tweet, persona=persona, needs=(calendar,)))
+        rows.append(
+            StepRow(
+                id=tweet,
+                kind="tweet",
+                item=tweet,
+                persona=persona,
+                needs=(calendar,),
+                calls=STAGES["tweet"].calls,
+            )
+        )
         if request.images:
             rows.append(picture_row(persona, slot, needs=(tweet,)))
     tweets = tuple(tweet_step(persona, slot) for slot in range(1, request.tweets + 1))

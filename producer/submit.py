@@ -1,22 +1,22 @@
-"""Submits a run: workers are there, rows in the ledger, then the messages."""
+"""Submits a run: workers are there, a place in the queue, rows in the ledger, then the messages."""
 
 import asyncio
-import json
 import secrets
 import time
 from collections.abc import Iterable
 
+from producer.admission import admit
 from producer.plan import window
+from producer.services import live_services
 from tasks import dispatch
 from tasks.deps import Deps
 from tasks.errors import BadInputError, NoWorkerError
 from tasks.routing import LLM_QUEUES
+from tasks.schemas.load import Load
 from tasks.schemas.plan import Request, RunPlan
 from tasks.schemas.services import ServiceLine
 from tasks.schemas.steps import StepName
-from tasks.store import keys
 
-FRESH_MS = 8000
 ALPHABET = "abcdefghjkmnpqrstuvwxyz23456789"
 
 
@@ -26,17 +26,20 @@ def new_run_id() -> str:
     return f"{time.strftime('%Y%m%d-%H%M%S', time.gmtime())}-{tail}"
 
 
-async def submit(deps: Deps, plan: RunPlan) -> None:
+async def submit(deps: Deps, plan: RunPlan) -> Load:
     """Write the plan, open the run and send its first messages; upkeep sends what we could not.
 
-    Raises NoWorkerError when nobody would do the work, ServiceAwayError when Redis is away;
-    before `accept` nothing is due.
+    Returns the load that the run meets. Raises NoWorkerError when nobody would do the work,
+    OverloadedError when too much is queued (nothing is written then), ServiceAwayError when Redis
+    is away; before `accept` nothing is due.
     """
     await check_workers(deps, plan.request)
+    load = await admit(deps, plan)
     slots = deps.settings.max_concurrent
     await deps.ledger.write_plan(plan, window=window(plan.request, slots=slots))
     ready = await deps.ledger.accept(plan.run_id)
     await send_ready(deps, plan.run_id, ready, plan.request)
+    return load
 
 
 async def send_ready(deps: Deps, run_id: str, steps: Iterable[str], request: Request) -> None:
@@ -47,14 +50,6 @@ async def send_ready(deps: Deps, run_id: str, steps: Iterable[str], request: Req
     for step in ready:
         if StepName.parse(step).is_picture:
             await dispatch.send_placed(deps.ledger, run_id, step)
-
-
-async def live_services(deps: Deps) -> list[ServiceLine]:
-    """List the services whose heartbeat is fresh, by name."""
-    lines = await deps.redis.hvals(keys.SERVICES)
-    now = await deps.ledger.now_ms()
-    services = [ServiceLine.model_validate(json.loads(line)) for line in lines]
-    return sorted((s for s in services if s.seen_ms > now - FRESH_MS), key=lambda s: s.name)
 
 
 async def check_workers(deps: Deps, request: Request) -> None:

@@ -10,6 +10,7 @@ from tasks.llm.providers import Provider, resolve_provider
 from tasks.routing import node_label
 from tasks.schemas.plan import Request
 from tasks.settings import Settings
+from tasks.store.backlog import BacklogBook
 from tasks.store.batch_calls import BatchCalls
 from tasks.store.blobs import Blobs
 from tasks.store.connection import TextRedis, connect
@@ -19,7 +20,7 @@ from tasks.store.reader import RunReader
 from tasks.turns import Turns
 
 if TYPE_CHECKING:  # processes that call no model start without an HTTP client
-    from tasks.llm.completer import Completer
+    from tasks.llm.cache.caching import CachingCompleter
 
 REQUESTS_KEPT = 64
 
@@ -32,13 +33,14 @@ class Deps:
     redis: TextRedis
     ledger: Ledger
     reader: RunReader
+    backlog: BacklogBook
     blobs: Blobs
     leases: LeaseKeeper
     batch_calls: BatchCalls
     turns: Turns = field(default_factory=Turns)
     provider: Provider | None = None
     gate: Gate | None = None
-    completer: "Completer | None" = None
+    completer: "CachingCompleter | None" = None
     _requests: dict[str, Request] = field(default_factory=dict)
 
     async def request(self, run_id: str) -> Request:
@@ -78,11 +80,14 @@ async def open_deps(settings: Settings, *, models: bool = False) -> Deps:
         redis=redis,
         ledger=ledger,
         reader=RunReader(redis),
+        backlog=BacklogBook(redis),
         blobs=Blobs(settings.blobs_url),
         leases=LeaseKeeper(ledger),
         batch_calls=BatchCalls(redis, retention_s=settings.retention_s, grace_s=settings.resend_s),
     )
     if models:
+        from tasks.llm.cache.caching import CachingCompleter
+        from tasks.llm.cache.shared import RedisShelf
         from tasks.llm.completer import Completer
 
         provider = resolve_provider(settings)
@@ -91,5 +96,10 @@ async def open_deps(settings: Settings, *, models: bool = False) -> Deps:
             RedisRules(redis), {provider.name: provider.limits}, lease_s=settings.lease_s
         )
         await deps.gate.announce()
-        deps.completer = Completer(provider, deps.gate)
+        deps.completer = CachingCompleter(
+            Completer(provider, deps.gate, retry_scale=settings.retry_scale),
+            None if settings.cache == "off" else RedisShelf(redis),
+            ttl_s=settings.cache_ttl_s,
+            lease_s=settings.lease_s,
+        )
     return deps

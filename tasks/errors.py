@@ -4,7 +4,8 @@ CastlineError
 ├── TransientError            trying again helps; the model client owns the retry
 │   ├── RateLimitedError      429: carries wait_s when the provider named one
 │   ├── ProviderDownError     5xx, refused or dropped connections, timeouts
-│   └── ServiceAwayError      Redis or the blob store; upkeep or the user owns the retry
+│   ├── ServiceAwayError      Redis or the blob store; upkeep or the user owns the retry
+│   └── OverloadedError       too much is queued for another run; the user owns the retry; exit 69
 ├── PermanentError            trying the same again does not help
 │   ├── BadInputError         what the user gave; exit 2
 │   ├── ConfigurationError    settings, keys, unknown providers; exit 2
@@ -64,6 +65,28 @@ class ProviderOpenError(TransientError):
 
 class ServiceAwayError(TransientError):
     """Redis or the blob store cannot be reached, or refuses us."""
+
+
+class OverloadedError(TransientError):
+    """Too many model calls are queued: the run was not taken, and nothing of it was written.
+
+    `drain_s` is how long the queue will take (None when nobody can say), `retry_after_s` when it is
+    worth asking again.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        queued_calls: int,
+        drain_s: float | None,
+        retry_after_s: float,
+        hint: str = "",
+    ) -> None:
+        super().__init__(message, hint=hint)
+        self.queued_calls = queued_calls
+        self.drain_s = drain_s
+        self.retry_after_s = retry_after_s
 
 
 class PermanentError(CastlineError):

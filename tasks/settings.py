@@ -16,6 +16,9 @@ from pydantic import (
     ConfigDict,
     Field,
     SecretStr,
+    ValidationInfo,
+    field_validator,
+    model_validator,
 )
 from pydantic import ValidationError as PydanticError
 from pydantic_settings import (
@@ -27,6 +30,8 @@ from pydantic_settings import (
 )
 
 from tasks.errors import ConfigurationError, ServiceAwayError
+from tasks.profiles import DEFAULT as DEFAULT_PROFILE
+from tasks.profiles import Profile, defaults_of
 from tasks.stackfile import StackNote, read_note
 
 SIMULATED = "simulated"
@@ -106,12 +111,18 @@ class Settings(BaseSettings):
         validation_alias=AliasChoices("BIGMODEL_API_KEY", "CASTLINE_BIGMODEL_API_KEY"),
     )
 
-    llm_concurrency: int = Field(default=64, ge=1, le=1000)
-    tweet_group: int = Field(default=25, ge=1, le=50)
+    profile: Profile = DEFAULT_PROFILE
+    llm_concurrency: int = Field(ge=1, le=1000)
+    tweet_group: int = Field(ge=1, le=50)
+    retry_scale: float = Field(gt=0, le=10)
+    queue_high_calls: int = Field(ge=1)
+    queue_most_calls: int = Field(ge=1)
+    cache: Literal["off", "idempotent"] = "idempotent"
+    cache_ttl_s: int = Field(default=600, ge=1, le=86400)
     renderer: str = "tiny"
     device: Literal["", "cpu", "cuda"] = ""
     gpu_queue: str = ""
-    picture_batch: int = Field(default=4, ge=1, le=64)
+    picture_batch: int = Field(ge=1, le=64)
 
     retention_s: int = Field(default=7 * 86400, ge=60)
     lease_s: float = Field(default=30.0, ge=1)
@@ -133,6 +144,21 @@ class Settings(BaseSettings):
         """Add castline.toml below the environment."""
         toml = TomlConfigSettingsSource(settings_cls)
         return init_settings, env_settings, dotenv_settings, toml
+
+    @model_validator(mode="before")
+    @classmethod
+    def add_profile(cls, given: dict[str, Any]) -> dict[str, Any]:
+        """Let the profile's defaults stand wherever nothing was given."""
+        return {**defaults_of(str(given.get("profile", DEFAULT_PROFILE))), **given}
+
+    @field_validator("queue_most_calls")
+    @classmethod
+    def check_order(cls, most: int, info: ValidationInfo) -> int:
+        """Refuse a queue that is full before it is high."""
+        high = info.data.get("queue_high_calls", 1)
+        if most < high:
+            raise ValueError(f"is {most}, below CASTLINE_QUEUE_HIGH_CALLS ({high})")
+        return most
 
     @property
     def home_path(self) -> Path:

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from producer import inputs, session
+from producer.admission import admit
 from producer.commands.options import (
     AsJson,
     BatchApi,
@@ -21,6 +22,7 @@ from producer.commands.options import (
 )
 from producer.console import print_json, reporting, say
 from producer.following import follow
+from producer.load import met_by, queue_text
 from producer.out_folder import check_out_folder
 from producer.plan import plan_pictures, plan_run
 from producer.standing import standing
@@ -257,11 +259,13 @@ async def start(
         for number, (origin, variant, variants) in enumerate(spread)
     )
     request = draft.model_copy(update={"sources": sources})
+    plan = plan_run(run_id, request)
     await check_workers(deps, request)
+    await admit(deps, plan)
     for source, (origin, _, _) in zip(sources, spread, strict=True):
         if origin.picture is not None:
             await deps.blobs.put_async(source.image_blob, portrait_png(origin.picture))
-    return await go(deps, plan_run(run_id, request), detach=detach, as_json=as_json)
+    return await go(deps, plan, detach=detach, as_json=as_json)
 
 
 def source_of(
@@ -295,9 +299,16 @@ def tomorrow() -> str:
     return (datetime.now(UTC) + timedelta(days=1)).date().isoformat()
 
 
+async def submit_and_tell(deps: Deps, plan: RunPlan) -> None:
+    """Submit a plan; tell when it has to wait behind others."""
+    state, calls, drains_s = met_by(await submit(deps, plan), plan.request.priority)
+    if state != "low" and plan.calls:
+        say(f"{queue_text(calls, drains_s)}: this run waits its turn.")
+
+
 async def go(deps: Deps, plan: RunPlan, *, detach: bool, as_json: bool) -> int:
     """Submit a plan and follow it, unless detached."""
-    submitting = submit(deps, plan)
+    submitting = submit_and_tell(deps, plan)
     if not detach:
         out = Path(plan.request.out)
         return await follow(deps, plan.run_id, out=out, as_json=as_json, submitting=submitting)

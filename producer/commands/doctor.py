@@ -13,11 +13,12 @@ import typer
 
 from producer.commands.options import AsJson
 from producer.console import WITH_FAILURES, data_console, print_json, reporting
-from producer.submit import live_services
+from producer.services import live_services
 from tasks.deps import open_deps
 from tasks.errors import CastlineError
 from tasks.images.device import gpus
 from tasks.llm.providers import resolve_provider
+from tasks.profiles import defaults_of
 from tasks.settings import Settings, load_settings
 from tasks.store.blobs import Blobs
 from tasks.store.connection import check
@@ -59,6 +60,7 @@ async def examine(settings: Settings, *, live: bool) -> list[Finding]:
     """Look at everything; a check that fails becomes a finding, never an end."""
     checks: list[tuple[str, Callable[[], Coroutine[Any, Any, str]]]] = [
         ("python", python_version),
+        ("profile", lambda: profile_found(settings)),
         ("redis", lambda: redis_found(settings)),
         ("provider", lambda: provider_found(settings, live=live)),
         ("workers", lambda: workers_found(settings)),
@@ -80,6 +82,15 @@ async def finding(name: str, look: Callable[[], Coroutine[Any, Any, str]]) -> Fi
 async def python_version() -> str:
     """Name the interpreter."""
     return f"{sys.version.split()[0]} at {sys.executable}"
+
+
+async def profile_found(settings: Settings) -> str:
+    """Name the profile, what it sets, and what was set otherwise."""
+    parts = []
+    for name, usual in defaults_of(settings.profile).items():
+        value = getattr(settings, name)
+        parts.append(f"{name} {value:,}" + ("" if value == usual else f" (instead of {usual:,})"))
+    return f"{settings.profile}: {', '.join(parts)}"
 
 
 async def redis_found(settings: Settings) -> str:

@@ -8,7 +8,7 @@ from rich.table import Table
 from producer import session
 from producer.commands.options import AsJson
 from producer.console import data_console, print_json, reporting, say
-from producer.submit import live_services
+from producer.services import live_services
 from tasks.deps import Deps
 from tasks.errors import BadInputError
 from tasks.gate.gate import Gate

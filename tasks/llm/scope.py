@@ -1,5 +1,6 @@
 """Where a call belongs and what it has cost so far."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from tasks.schemas.calls import CallUsage
@@ -31,7 +32,7 @@ class CallScope:
     """Where a call belongs: `key` seeds its idempotency keys, `run_slots` caps its run (0 = no).
 
     Of the calls that wait in one process, those of lower `rank` go first; of one rank, flows take
-    turns.
+    turns. `accept` raises BadReplyError for a reply that is not to be shared with later callers.
     """
 
     key: str
@@ -39,4 +40,5 @@ class CallScope:
     run_slots: int = 0
     rank: int = 0
     flow: str = ""
+    accept: Callable[[Completion], object] | None = None
     tally: CallTally = field(default_factory=CallTally)

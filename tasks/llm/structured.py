@@ -2,7 +2,8 @@
 
 import hashlib
 import re
-from functools import lru_cache
+from dataclasses import replace
+from functools import lru_cache, partial
 from typing import Any, Protocol
 
 from json_repair import repair_json
@@ -40,6 +41,7 @@ async def ask_structured(
     and what the completer raises.
     """
     request = request_of(completer, call)
+    scope = replace(scope, accept=partial(parse, reply=call.reply))
     first = await completer.complete(
         request, key=idempotency_key(scope.key, call.name, 0), scope=scope
     )
@@ -70,6 +72,7 @@ def request_of(completer: Completes, call: StructuredCall[Any]) -> ChatRequest:
         max_tokens=call.max_tokens,
         schema_name=re.sub(r"[^A-Za-z0-9_-]", "_", call.reply.__name__),
         schema_body=schema_of(call.reply),  # type: ignore[arg-type]  # a class is hashable
+        cache=call.cache,
     )
 
 

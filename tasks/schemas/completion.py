@@ -7,7 +7,11 @@ from tasks.schemas.frozen import Frozen
 
 
 class ChatRequest(Frozen):
-    """What is asked; `schema_` with its name makes the call a structured one."""
+    """What is asked; `schema_` with its name makes the call a structured one.
+
+    `cache` says whether the reply may be shared with those who ask the same; None leaves it to the
+    temperature (0 may).
+    """
 
     messages: tuple[Message, ...]
     model: str
@@ -15,6 +19,7 @@ class ChatRequest(Frozen):
     max_tokens: int
     schema_name: str = ""
     schema_body: dict[str, Any] | None = None
+    cache: bool | None = None
 
 
 class Completion(Frozen):

@@ -1,6 +1,7 @@
 """What `status` without a run shows."""
 
 from tasks.schemas.frozen import Frozen
+from tasks.schemas.load import Load
 from tasks.schemas.services import ServiceLine
 
 
@@ -21,8 +22,9 @@ class GateLine(Frozen):
 
 
 class Overview(Frozen):
-    """Services, queues and gates at one moment."""
+    """Services, queues, gates and the load at one moment."""
 
     services: tuple[ServiceLine, ...]
     queues: tuple[QueueLine, ...]
     gates: tuple[GateLine, ...]
+    load: Load

@@ -31,7 +31,8 @@ class StepRow(Frozen):
     `id` is `p3.core`, `p3.assemble`, `p3.calendar`, `p3.t07`, `p3.collect`, `p3.portrait` or
     `p3.i07`; `item` is what a user counts (`p3`, `p3.t07`, `p3.i07`). `needs` are the steps that
     must settle before this one is due. A step whose needed step failed fails with it, unless it
-    is a `collect`, which gathers whatever there is.
+    is a `collect`, which gathers whatever there is. `calls` is how many model calls it
+    usually takes.
     """
 
     id: str
@@ -39,6 +40,7 @@ class StepRow(Frozen):
     item: str
     persona: int
     needs: tuple[str, ...] = ()
+    calls: int = 0
 
 
 class Source(Frozen):
@@ -79,3 +81,8 @@ class RunPlan(Frozen):
     request: Request
     steps: tuple[StepRow, ...]
     documents: dict[str, dict[str, object]] = Field(default_factory=dict)
+
+    @property
+    def calls(self) -> int:
+        """How many model calls the run will usually take."""
+        return sum(row.calls for row in self.steps if row.id not in self.documents)

@@ -101,6 +101,7 @@ async def write(inputs: StageInputs, ask: Ask) -> CoreDocument:
                 reply=Observation,
                 temperature=0.3,
                 max_tokens=2500,
+                cache=True,  # all characters of one picture start from the same description
             )
         )
     return await ask(

@@ -65,4 +65,5 @@ STAGE = Stage(
     reads=("core", "strategy"),
     document=ExamplesDocument,
     write=write,
+    calls=len(ANGLES),
 )

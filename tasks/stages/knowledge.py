@@ -46,5 +46,10 @@ async def write(inputs: StageInputs, ask: Ask) -> KnowledgeDocument:
 
 
 STAGE = Stage(
-    name="knowledge", version="1", reads=("core",), document=KnowledgeDocument, write=write
+    name="knowledge",
+    version="1",
+    reads=("core",),
+    document=KnowledgeDocument,
+    write=write,
+    calls=len(SUBJECTS),
 )

@@ -42,4 +42,11 @@ async def write(inputs: StageInputs, ask: Ask) -> SocialDocument:
     return SocialDocument(close=close.people, online=online.people)
 
 
-STAGE = Stage(name="social", version="1", reads=("core",), document=SocialDocument, write=write)
+STAGE = Stage(
+    name="social",
+    version="1",
+    reads=("core",),
+    document=SocialDocument,
+    write=write,
+    calls=len(CIRCLES),
+)

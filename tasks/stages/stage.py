@@ -48,10 +48,14 @@ class StageInputs:
 
 @dataclass(frozen=True, kw_only=True)
 class Stage:
-    """One stage; raise `version` whenever its prompts or its document change."""
+    """One stage; raise `version` whenever its prompts or its document change.
+
+    `calls` is how many model calls it usually takes (a calendar: for each ten days).
+    """
 
     name: str
     version: str
     reads: tuple[str, ...]
     document: type[BaseModel]
     write: Callable[[StageInputs, Ask], Awaitable[BaseModel]]
+    calls: int = 1

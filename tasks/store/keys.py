@@ -10,6 +10,7 @@ from functools import lru_cache
 
 PREFIX = "castline"
 RUNS = f"{PREFIX}:runs"
+LOAD = f"{PREFIX}:load"
 DUE = f"{PREFIX}:due"
 CONSUMED = f"{PREFIX}:consumed"
 SERVICES = f"{PREFIX}:services"

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 
 from tasks.errors import StaleLeaseError
 from tasks.pipelining import Pipelining
+from tasks.routing import rank_of
 from tasks.schemas.calls import CallUsage
 from tasks.schemas.ledger import Claim, RunSnapshot, StoredDocument
 from tasks.schemas.plan import RunPlan, StepState
@@ -22,6 +23,7 @@ from tasks.store.scripts import Scripts
 
 ROWS_PER_PIPELINE = 2000
 BELL_MS = 60_000
+IN_ITS_ROWS = "0 0 0"  # of a written run its own hash says what is left
 
 
 class Ledger:
@@ -73,6 +75,8 @@ class Ledger:
             "created_ms": now,
             "open": open_steps,
             "steps": len(plan.steps),
+            "rank": rank_of(plan.request.priority),
+            "calls_left": plan.calls,
         }
         after = dependents(plan.steps)
         async with self.redis.pipeline(transaction=False) as pipe:
@@ -114,6 +118,7 @@ class Ledger:
         now = await self.now_ms()
         async with self.redis.pipeline(transaction=True) as pipe:
             pipe.hset(k.run, "state", "running")
+            pipe.hset(keys.LOAD, run_id, IN_ITS_ROWS)
             for step in ready:
                 pipe.hset(k.sent, step, now)
                 pipe.zadd(keys.DUE, {f"{run_id} {step}": now + self._grace_ms})
@@ -250,7 +255,9 @@ class Ledger:
         if bad and snapshot.request.batch_api:
             await self.redis.hdel(keys.BatchKeys.of(snapshot.run_id).replies, *bad)
         pairs = [part for pair in reopened_needs(snapshot).items() for part in pair]
-        return list(await self._scripts.call("reopen", snapshot.run_id, pairs))
+        reopened = list(await self._scripts.call("reopen", snapshot.run_id, pairs))
+        await self.redis.hset(keys.LOAD, snapshot.run_id, IN_ITS_ROWS)
+        return reopened
 
     async def place(self, run_id: str, step: str, *, queue: str = "") -> tuple[str, bool]:
         """Assign a picture to a live GPU queue (`queue`, or the least loaded).

@@ -34,7 +34,7 @@ if attempt > most then
   settle(step, 'quarantined', 'claimed ' .. most .. ' times without an outcome', grace_ms)
   return {'settled', 'quarantined'}
 end
-if state == 'done' then redis.call('HINCRBY', R.run, 'open', 1) end
+if state == 'done' then count_open(step, 1) end
 local fence = redis.call('HINCRBY', R.fence, step, 1)
 redis.call('HSET', R.state, step, 'running')
 redis.call('HSET', R.lease, step, string.format('%d %d %s', fence, now + lease_ms, owner))

@@ -45,6 +45,14 @@ local function make_due(step, at)
   redis.call('ZADD', DUE, at, member(step))
 end
 
+-- Counts a step, and the model calls that it takes, as open (by = 1) or as settled (by = -1).
+local function count_open(step, by)
+  redis.call('HINCRBY', R.run, 'open', by)
+  local row = redis.call('HGET', R.rows, step)
+  local calls = row and cjson.decode(row).calls or 0
+  if calls > 0 then redis.call('HINCRBY', R.run, 'calls_left', by * calls) end
+end
+
 local function finish_when_all_settled()
   if tonumber(redis.call('HGET', R.run, 'open') or '0') > 0 then return end
   if redis.call('HGET', R.run, 'state') ~= 'running' then return end
@@ -75,7 +83,7 @@ local function settle(first, outcome, note, grace_ms)
     at = at + 1
     local before = redis.call('HGET', R.state, step)
     if before and not (settled(before) and before == state) then
-      if not settled(before) then redis.call('HINCRBY', R.run, 'open', -1) end
+      if not settled(before) then count_open(step, -1) end
       redis.call('HSET', R.state, step, state)
       redis.call('HDEL', R.lease, step)
       redis.call('ZREM', DUE, member(step))

@@ -44,6 +44,7 @@ def test_in_batch_mode_a_stage_waits_only_for_what_it_reads_and_no_character_is_
     assert needs["p0.assemble"] == {f"p0.{part}" for part in STAGES}
     assert needs["p0.calendar"] == {"p0.assemble"}
     assert window(asked, slots=20) == 0
+    assert sum(row.calls for row in plan_run("r", asked).steps) == 0
 
 
 def test_a_picture_waits_for_its_own_tweet_only() -> None:
@@ -64,6 +65,17 @@ def test_a_character_from_a_card_has_no_chain() -> None:
     rows = plan_run("r", made).steps
     assert [row.id for row in rows] == ["p0.calendar", "p0.t01", "p0.t02", "p0.collect"]
     assert rows[0].needs == ()
+
+
+def test_a_plan_knows_how_many_calls_it_takes() -> None:
+    assert plan_run("r", request()).calls == 11
+    assert plan_run("r", request(tweets=21)).calls == 11 + 3 + 21
+    assert plan_run("r", request(tweets=21, calendars=("{}",))).calls == 11 + 21
+    seen = Request(sources=(Source(label="a", image_blob="b"),), images=True)
+    assert plan_run("r", seen).calls == 12
+    card = Request(kind="tweets", sources=(Source(label="a", card_json="{}"),), tweets=2)
+    assert plan_run("r", card).calls == 1 + 2
+    assert plan_pictures("r", request(1), (({"text": "a"},),)).calls == 0
 
 
 def test_pictures_of_given_tweets_need_nothing() -> None:

@@ -40,6 +40,15 @@ def test_a_character_from_a_picture_looks_at_it_first_and_again_for_the_looks(as
     assert "Appearance: grey plait" in ask.prompt("core.persona")
 
 
+def test_a_stage_makes_as_many_calls_as_it_says(ask, make_inputs, documents, card):
+    days = tuple(f"2026-12-{day:02d}" for day in range(1, 11))
+    for name, stage in STAGES.items():
+        ask.calls.clear()
+        inputs = make_inputs(documents=documents, card=card, dates=days, slot=1)
+        asyncio.run(stage.write(inputs, ask))
+        assert len(ask.calls) == stage.calls, name
+
+
 def test_stored_documents_come_back_as_they_were(documents):
     for name, document in documents.items():
         assert document_of(name, document.model_dump(mode="json")) == document

@@ -1,0 +1,1 @@
+"""The response cache: one model call for all who ask the same."""
