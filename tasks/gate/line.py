@@ -16,6 +16,7 @@ from tasks.gate.turnstile import Place, Turnstile
 from tasks.schemas.limits import Granted
 
 LONGEST_SLEEP_S = 5.0
+LINGER_S = 0.002
 MOST_WISHES = 32
 REGISTERED = frozenset({"slots", "turn", "requests", "tokens"})
 
@@ -51,6 +52,7 @@ class Line:
         self._callers: Turnstile[Caller] = Turnstile()
         self._returns: list[Returned] = []
         self._wake = asyncio.Event()
+        self._arrived = asyncio.Event()
         self._reason = ""
         self._fresh = True
         self._pump: asyncio.Task[None] | None = None
@@ -72,6 +74,7 @@ class Line:
         """
         future: asyncio.Future[Granted] = asyncio.get_running_loop().create_future()
         place = self._callers.arrive(Caller(call, future), rank=rank, flow=flow)
+        self._arrived.set()
         self._start()
         try:
             return await future
@@ -111,6 +114,8 @@ class Line:
     async def _ask_until_nobody_waits(self) -> None:
         while self._returns or self.waiting or self._reason in REGISTERED:
             self._wake.clear()
+            if not self.waiting and not self._reason:
+                await self._linger()
             if self._returns or self.waiting:
                 await self._sleep(await self._ask())
             else:  # everybody gave up: let nobody wait for us
@@ -140,6 +145,13 @@ class Line:
             return Answer(granted=0)
         self._tell(returns, places, answer)
         return answer
+
+    async def _linger(self) -> None:
+        """Let returns that nobody of us waits for travel with the next wish, if one comes soon."""
+        self._arrived.clear()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(LINGER_S):
+                await self._arrived.wait()
 
     async def _sleep(self, answer: Answer) -> None:
         if answer.reason and answer.reason != "open" and not self._returns:
