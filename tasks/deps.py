@@ -1,11 +1,13 @@
 """The one composition root: builds what tasks, upkeep and the producer work with."""
 
+import asyncio
 import os
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from tasks.gate.gate import Gate
 from tasks.gate.on_redis import RedisRules
+from tasks.llm import tracing
 from tasks.llm.providers import Provider, resolve_provider
 from tasks.routing import node_label
 from tasks.schemas.plan import Request
@@ -59,6 +61,8 @@ class Deps:
         if self.gate is not None:
             await self.gate.close()
         await self.redis.aclose()
+        if tracing.enabled():
+            await asyncio.to_thread(tracing.flush)
 
 
 async def open_deps(settings: Settings, *, models: bool = False) -> Deps:

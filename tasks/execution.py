@@ -24,6 +24,7 @@ from tasks.errors import (
 )
 from tasks.llm.pending import PendingRepliesError
 from tasks.llm.scope import CallTally
+from tasks.llm.tracing import traced
 from tasks.schemas.ledger import Claim, StoredDocument
 from tasks.schemas.steps import StepName
 
@@ -57,7 +58,10 @@ async def fulfil(deps: Deps, claim: Claim, *, made_from: str, work: Work) -> Out
     """Do a claimed step and settle it."""
     tally = CallTally()
     try:
-        document = await within_lease(deps, claim, work, tally)
+        with traced(
+            claim.step, run_id=claim.run_id, attempt=claim.attempt, worker=deps.ledger.owner
+        ):
+            document = await within_lease(deps, claim, work, tally)
         stored = StoredDocument(made_from=made_from, document=document, usage=tally.usage)
         await send_released(deps, claim, await store_patiently(deps, claim, stored))
         await go_on_in_batches(deps, claim)
