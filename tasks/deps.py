@@ -101,7 +101,12 @@ async def open_deps(settings: Settings, *, models: bool = False) -> Deps:
         )
         await deps.gate.announce()
         deps.completer = CachingCompleter(
-            Completer(provider, deps.gate, retry_scale=settings.retry_scale),
+            Completer(
+                provider,
+                deps.gate,
+                retry_scale=settings.retry_scale,
+                call_deadline_s=settings.call_deadline_s,
+            ),
             None if settings.cache == "off" else RedisShelf(redis),
             ttl_s=settings.cache_ttl_s,
             lease_s=settings.lease_s,

@@ -34,27 +34,33 @@ class Wire:
         self._addresses: dict[str, httpx.URL] = {}
         self._transport: AiohttpTransport | None = None
 
-    def post(self, path: str, body: Any, *, key: str) -> httpx.Request:
+    def post(self, path: str, body: Any, *, key: str, stream: bool = False) -> httpx.Request:
         """Prepare a request, which may be sent more than once; `key` is its Idempotency-Key."""
+        accept = {"Accept": "text/event-stream"} if stream else {}
         if path not in self._addresses:
             self._addresses[path] = self._base.join(path)
         return httpx.Request(
             "POST",
             self._addresses[path],
-            headers={**self._headers, "Idempotency-Key": key},
+            headers={**self._headers, **accept, "Idempotency-Key": key},
             content=encoded(body),
             extensions=self._extensions,
         )
 
     async def send(self, request: httpx.Request) -> httpx.Response:
         """Send a request and read its answer whole. Raises httpx.HTTPError."""
-        if self._transport is None:
-            self._transport = open_transport()
-        response: httpx.Response = await self._transport.handle_async_request(request)
+        response = await self.open(request)
         try:
             await response.aread()
         finally:
             await response.aclose()
+        return response
+
+    async def open(self, request: httpx.Request) -> httpx.Response:
+        """Send a request; the caller reads its answer and closes it. Raises httpx.HTTPError."""
+        if self._transport is None:
+            self._transport = open_transport()
+        response: httpx.Response = await self._transport.handle_async_request(request)
         return response
 
     async def close(self) -> None:
