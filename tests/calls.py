@@ -1,9 +1,10 @@
 """Makes model calls to real servers on loopback, through a gate in this process."""
 
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from typing import Any
 
+from anyio.from_thread import start_blocking_portal
 from pydantic import SecretStr
 
 from tasks.gate.gate import Gate
@@ -45,7 +46,7 @@ class Caller:
         done = await self.completer.complete(request(text), key=text, scope=scope_of(**scope))
         return done.text
 
-    def stream(self, text: str = "Hi", **scope: Any) -> AsyncIterator[StreamEvent]:
+    def stream(self, text: str = "Hi", **scope: Any) -> AsyncGenerator[StreamEvent, None]:
         """Make one call that is streamed."""
         return self.completer.stream(request(text), key=text, scope=scope_of(**scope))
 
@@ -88,3 +89,14 @@ async def simulated(changes: dict[str, Any] | None = None, **options: Any) -> As
         caller_of(provider_at(base_url, **(changes or {}))) as it,
     ):
         yield it
+
+
+@contextlib.contextmanager
+def simulated_server(**options: Any) -> Iterator[str]:
+    """Run a simulated provider on a thread of its own; gives its base URL."""
+    given = SimulatorOptions.model_validate({"latency_s": 0, **options})
+    with (
+        start_blocking_portal() as portal,
+        portal.wrap_async_context_manager(running(given)) as base_url,
+    ):
+        yield base_url

@@ -7,7 +7,7 @@ to `tasks.llm.structured`, limits to the gate.
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -30,7 +30,7 @@ from tasks.llm.retrying import RetryPolicy
 from tasks.llm.scope import CallScope
 from tasks.llm.streaming import StreamedReply, open_stream
 from tasks.llm.tracing import note_completion, traced
-from tasks.llm.transport import Wire
+from tasks.llm.transport import PoolCounts, Wire
 from tasks.schemas.calls import Message
 from tasks.schemas.completion import ChatRequest, Completion, StreamEvent
 from tasks.schemas.limits import Ending, Granted
@@ -94,7 +94,7 @@ class Completer:
 
     async def stream(
         self, request: ChatRequest, *, key: str, scope: CallScope
-    ) -> AsyncIterator[StreamEvent]:
+    ) -> AsyncGenerator[StreamEvent, None]:
         """Make one logical call and give its text as it is written.
 
         Tried again like `complete` until the first piece is there, never after it. The slot is held
@@ -227,6 +227,11 @@ class Completer:
         payload = payload_of(response, provider=self.provider.name)
         completion = self._dialect.completion(payload, asked_model=call.model)
         return completion.model_copy(update={"seconds": time.monotonic() - begun})
+
+    @property
+    def pool(self) -> PoolCounts:
+        """Count connections and requests so far."""
+        return self._wire.pool
 
     async def close(self) -> None:
         """Close the connections."""

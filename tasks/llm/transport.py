@@ -6,16 +6,31 @@ client's cookies, redirects and authentication flows are a third of a call's CPU
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import httpx
-from aiohttp import ClientSession, ClientTimeout, DummyCookieJar, TCPConnector
+from aiohttp import ClientSession, ClientTimeout, DummyCookieJar, TCPConnector, TraceConfig
 from httpx_aiohttp import AiohttpTransport
 from pydantic_core import PydanticSerializationError, to_json
 
 KEEPALIVE_S = 60.0
 CONNECT_S = 10.0
+
+
+@dataclass(frozen=True)
+class PoolCounts:
+    """Connections that are open, connections that were ever opened, requests that went out."""
+
+    open: int = 0
+    opened: int = 0
+    requests: int = 0
+
+    @property
+    def reuse_ratio(self) -> float:
+        """Requests for each connection that was opened; 0 before the first."""
+        return self.requests / self.opened if self.opened else 0.0
 
 
 class Wire:
@@ -33,6 +48,8 @@ class Wire:
         self._extensions = {"timeout": timeout.as_dict()}
         self._addresses: dict[str, httpx.URL] = {}
         self._transport: AiohttpTransport | None = None
+        self._opened = 0
+        self._requests = 0
 
     def post(self, path: str, body: Any, *, key: str, stream: bool = False) -> httpx.Request:
         """Prepare a request, which may be sent more than once; `key` is its Idempotency-Key."""
@@ -59,7 +76,8 @@ class Wire:
     async def open(self, request: httpx.Request) -> httpx.Response:
         """Send a request; the caller reads its answer and closes it. Raises httpx.HTTPError."""
         if self._transport is None:
-            self._transport = open_transport()
+            self._transport = open_transport(self._count_opened)
+        self._requests += 1
         response: httpx.Response = await self._transport.handle_async_request(request)
         return response
 
@@ -68,6 +86,14 @@ class Wire:
         if self._transport is not None:
             await self._transport.aclose()
             self._transport = None
+
+    @property
+    def pool(self) -> PoolCounts:
+        """Count connections and requests so far."""
+        return PoolCounts(open_connections(self._transport), self._opened, self._requests)
+
+    async def _count_opened(self, *_: Any) -> None:
+        self._opened += 1
 
 
 def encoded(body: Any) -> bytes:
@@ -78,12 +104,24 @@ def encoded(body: Any) -> bytes:
         return json.dumps(body).encode()
 
 
-def open_transport() -> AiohttpTransport:
-    """Open a pool of connections, on the loop that uses it."""
+def open_transport(on_opened: Callable[..., Awaitable[None]] | None = None) -> AiohttpTransport:
+    """Open a pool of connections, on the loop that uses it; `on_opened` hears of each new one."""
+    tracing = TraceConfig()
+    if on_opened is not None:
+        tracing.on_connection_create_end.append(on_opened)
     session = ClientSession(
         connector=TCPConnector(limit=0, limit_per_host=0, keepalive_timeout=KEEPALIVE_S),
         timeout=ClientTimeout(total=None),
         cookie_jar=DummyCookieJar(),
         auto_decompress=False,
+        trace_configs=[tracing] if on_opened else [],
     )
     return AiohttpTransport(client=session)
+
+
+def open_connections(transport: AiohttpTransport | None) -> int:
+    """Count a pool's connections, in use and idle; aiohttp has no public count (3.14)."""
+    connector = transport.client.connector if transport is not None else None
+    if connector is None:
+        return 0
+    return len(connector._acquired) + sum(len(idle) for idle in connector._conns.values())

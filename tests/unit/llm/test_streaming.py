@@ -59,7 +59,7 @@ async def test_the_slot_is_held_while_the_stream_runs_and_returns_when_the_reade
         stream = caller.stream("Tell me a long story")
         await anext(stream)
         assert await caller.slots_in_use() == 1
-        await stream.aclose()  # type: ignore[attr-defined]
+        await stream.aclose()
         assert await caller.slots_in_use() == 0
 
 
