@@ -114,6 +114,8 @@ class Settings(BaseSettings):
     async_timeout_s: float = Field(
         default=30.0, gt=0, validation_alias=AliasChoices("LLM_ASYNC_TIMEOUT", "async_timeout_s")
     )
+    async_small_size: int = Field(default=20, ge=1, le=50)
+    async_small_wait_s: float = Field(default=0.05, ge=0, le=10)
     async_enabled: bool = Field(
         default=True, validation_alias=AliasChoices("LLM_ASYNC_ENABLED", "async_enabled")
     )

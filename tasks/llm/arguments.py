@@ -11,6 +11,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from tasks.errors import BadInputError
+from tasks.llm.combined import Small
 from tasks.llm.providers import Provider
 from tasks.schemas.calls import Message
 from tasks.schemas.completion import ChatRequest
@@ -106,6 +107,12 @@ def message_of(given: Message | Mapping[str, Any], *, at: int) -> Message:
         raise BadInputError(
             f"messages[{at}].{field}: {wrong['msg']}", hint=f"like {LIKE_THIS}"
         ) from None
+
+
+def small_of(prompt: str, max_tokens: int) -> Small:
+    """Build a small question. Raises BadInputError that names the argument."""
+    (message,) = prompt_messages(prompt)
+    return Small(prompt=message.content, max_tokens=checked_count(max_tokens, name="max_tokens"))
 
 
 def checked_temperature(temperature: Any) -> float:

@@ -24,6 +24,7 @@ from tasks.llm.arguments import (
     context_messages,
     question_of,
     request_of,
+    small_of,
 )
 from tasks.llm.bridge import Bridge, awaited, closed_error
 from tasks.llm.bulk import in_order, in_order_async
@@ -141,6 +142,19 @@ class LLMClient:
         return self._bridge.pieces_async(
             self._request(prompt, temperature, max_tokens, system_prompt)
         )
+
+    def ask_small(self, prompt: str, priority: int = 0, max_tokens: int = 64) -> str:
+        """Answer a small question by a call that it shares with others, asked from other threads.
+
+        Questions gather for CASTLINE_ASYNC_SMALL_WAIT_S, at most CASTLINE_ASYNC_SMALL_SIZE; lower
+        priorities go first. They share one prompt: only for askers who trust each other.
+        """
+        return self._bridge.wait(Session.ask_small, small_of(prompt, max_tokens), priority)
+
+    async def ask_small_async(self, prompt: str, priority: int = 0, max_tokens: int = 64) -> str:
+        """Answer a small question as `ask_small` does; cancelling takes it out."""
+        self._check_async()
+        return await self._bridge.hop(Session.ask_small, small_of(prompt, max_tokens), priority)
 
     def batch(
         self,

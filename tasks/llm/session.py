@@ -16,10 +16,12 @@ from tasks.gate.gate import Gate
 from tasks.gate.in_memory import MemoryRules
 from tasks.gate.on_redis import RedisRules
 from tasks.llm.admission import Admission
+from tasks.llm.combined import Small
 from tasks.llm.completer import Completer
 from tasks.llm.deadline import Deadline
 from tasks.llm.providers import Provider
 from tasks.llm.scope import CallScope, CallTally
+from tasks.llm.small import SmallTalk
 from tasks.schemas.completion import ChatRequest, Completion
 from tasks.settings import Settings
 
@@ -36,7 +38,8 @@ class ClientStatus(TypedDict):
     """A client at one moment; `gate` is `redis` (shared with a cluster) or `in-memory`.
 
     `in_flight` calls hold one of the client's places, `waiting` ones wait for one; `at_gate` of the
-    first wait for the provider's limits. `reuse_ratio` is requests for each connection.
+    first wait for the provider's limits; `small_waiting` questions gather. `reuse_ratio` is
+    requests for each connection.
     """
 
     provider: str
@@ -45,6 +48,7 @@ class ClientStatus(TypedDict):
     in_flight: int
     waiting: int
     at_gate: int
+    small_waiting: int
     connections_open: int
     connections_opened: int
     requests: int
@@ -70,19 +74,36 @@ class Session:
         self._admission = Admission(
             places=settings.async_workers, queue_size=settings.async_queue_size
         )
+        self._small = SmallTalk(
+            provider,
+            lambda request: self.complete(request, patient=True),
+            size=settings.async_small_size,
+            wait_s=settings.async_small_wait_s,
+            max_waiting=settings.async_queue_size,
+            in_flight=settings.async_workers,
+        )
         self._tally = CallTally()
         self._made = 0
         self._failed = 0
         self._ongoing: set[asyncio.Task[Any]] = set()
 
     async def chat(self, request: ChatRequest, *, patient: bool = False) -> str:
+        """Make one call for its text. Raises what `complete` raises."""
+        return (await self.complete(request, patient=patient)).text
+
+    async def complete(self, request: ChatRequest, *, patient: bool = False) -> Completion:
         """Make one call when there is a place for it.
 
         The deadline counts from now, or from its place for a `patient` caller. Raises
         QueueFullError, DeadlineError, BadReplyError without text, and what the completer raises.
         """
         async with self._place(patient=patient) as scope:
-            return text_of(await self._completer.complete(request, key=scope.key, scope=scope))
+            completion = await self._completer.complete(request, key=scope.key, scope=scope)
+            return with_text(completion)
+
+    async def ask_small(self, small: Small, priority: int) -> str:
+        """Answer a small question together with others. Raises what `SmallTalk.ask` raises."""
+        return await self._small.ask(small, priority=priority, timeout_s=self._timeout_s)
 
     async def chat_in_turn(self, request: ChatRequest, places: asyncio.Semaphore) -> str:
         """Make one call of a batch, whose calls share these places."""
@@ -115,6 +136,7 @@ class Session:
             "in_flight": self._admission.in_flight,
             "waiting": self._admission.waiting,
             "at_gate": self._gate.waiting(self.provider.name),
+            "small_waiting": self._small.waiting,
             "connections_open": pool.open,
             "connections_opened": pool.opened,
             "requests": pool.requests,
@@ -128,8 +150,11 @@ class Session:
 
     async def close(self, *, now: bool = False) -> None:
         """Let the calls that are under way end (`now`: cancel them) and close the connections."""
-        for task in self._ongoing if now else ():
-            task.cancel()
+        if now:
+            for task in self._ongoing:
+                task.cancel()
+        else:
+            await self._small.close()
         if self._ongoing:
             await asyncio.wait(self._ongoing)
         await self._completer.close()
@@ -172,13 +197,13 @@ def redis_of(settings: Settings) -> Any | None:
     return connect(settings.broker_url())
 
 
-def text_of(completion: Completion) -> str:
-    """Read a completion's text; what was cut at its token limit is text too.
+def with_text(completion: Completion) -> Completion:
+    """Give a completion back; what was cut at its token limit is text too.
 
-    Raises BadReplyError when there is none.
+    Raises BadReplyError when it has none.
     """
     if completion.text.strip():
-        return completion.text
+        return completion
     if completion.finish_reason in FILTERED:
         raise BadReplyError("the provider's content filter withheld the reply")
     raise BadReplyError("the reply is empty")
