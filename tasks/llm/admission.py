@@ -35,6 +35,11 @@ class Admission:
             self._queued -= not patient
         self.in_flight += 1
 
+    @property
+    def free(self) -> bool:
+        """Whether a place is free for the next one."""
+        return not self._places.locked()
+
     def leave(self) -> None:
         """Free a place."""
         self.in_flight -= 1

@@ -128,7 +128,8 @@ class Completer:
         """Attempt a call until it is answered: by its model, else by the fallbacks."""
         models = (request.model, *self.provider.fallback_models)
         for position, model in enumerate(models):
-            call = self._prepared(request.model_copy(update={"model": model}), key)
+            asked = request if not position else request.model_copy(update={"model": model})
+            call = self._prepared(asked, key)
             try:
                 with traced("model call", kind="llm", ls_provider=self.provider.name) as trace:
                     answer = await self._retried(attempt, call, scope, deadline)
@@ -143,9 +144,22 @@ class Completer:
     async def _retried(
         self, attempt: Attempt[T], call: PreparedCall, scope: CallScope, deadline: Deadline
     ) -> T:
+        """Attempt a call as often as its failures are worth it."""
+        try:
+            return await attempt(call, scope, deadline)
+        except TransientError as error:
+            failed: TransientError | None = error
+
+        async def again() -> T:
+            nonlocal failed
+            if failed is not None:
+                error, failed = failed, None
+                raise error
+            return await attempt(call, scope, deadline)
+
+        # only now: tenacity takes a third of a call's CPU time even when nothing fails
         policy = RetryPolicy(scale=self._retry_scale, left_s=lambda: deadline.left_s)
-        retrying = AsyncRetrying(retry=policy.wants, wait=policy.pause_s, reraise=True)
-        return await retrying(attempt, call, scope, deadline)
+        return await AsyncRetrying(retry=policy.wants, wait=policy.pause_s, reraise=True)(again)
 
     def _prepared(self, request: ChatRequest, key: str) -> PreparedCall:
         """Do all that can be done before a slot is ours: an empty slot is a call less."""

@@ -172,8 +172,11 @@ class Session:
         deadline = None if patient else Deadline(self._timeout_s)
         self._made += 1
         try:
-            async with deadline.enforced() if deadline else contextlib.nullcontext():
+            if deadline is None or self._admission.free:
                 await self._admission.enter(patient=patient)
+            else:
+                async with deadline.enforced():
+                    await self._admission.enter()
             try:
                 yield CallScope(
                     key=uuid.uuid4().hex,
