@@ -22,7 +22,7 @@ LIKE_THIS = '[{"role": "user", "content": "Hello"}]'
 Messages = Sequence[Message | Mapping[str, Any]]
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Question:
     """One item of a batch: a prompt or a conversation; None takes the batch's own value."""
 

@@ -12,7 +12,7 @@ from collections.abc import AsyncIterable, Awaitable, Callable, Iterable
 from concurrent.futures import Future
 from typing import Generic, TypeVar
 
-from tasks.errors import BadInputError, CastlineError
+from tasks.errors import BadInputError
 from tasks.llm.bulk import in_order_async
 from tasks.settings import read_settings
 
@@ -114,16 +114,16 @@ class AsyncBatchProcessor(Generic[T, R]):
         self._batch_size = batch_size
         self._max_workers = max_workers
 
-    async def process_batch(self, items: Iterable[T] | AsyncIterable[T]) -> list[R | CastlineError]:
-        """Process all; results in order, a CastlineError in its item's place.
-
-        Any other error cancels the rest and is raised.
-        """
+    async def process_batch(self, items: Iterable[T] | AsyncIterable[T]) -> list[R | Exception]:
+        """Process all; results in order, an error in its item's place."""
         places = asyncio.Semaphore(self._max_workers)
 
-        async def one(item: T) -> R:
+        async def one(item: T) -> R | Exception:
             async with places:
-                return await self._process(item)
+                try:
+                    return await self._process(item)
+                except Exception as error:  # noqa: BLE001 it is the item's result
+                    return error
 
         return await in_order_async(items, one, at_once=self._batch_size)
 

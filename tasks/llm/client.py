@@ -9,7 +9,6 @@ import asyncio
 from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable, Iterator
 from concurrent.futures import CancelledError as FutureCancelledError
 from concurrent.futures import Future
-from dataclasses import replace
 from types import TracebackType
 from typing import Self
 
@@ -54,12 +53,13 @@ class LLMClient:
         workers: int | None = None,
         queue_size: int | None = None,
         timeout_s: float | None = None,
+        cache: bool = False,
     ) -> None:
         """Read the settings; what is given goes before them.
 
         `workers` calls are under way at once, `queue_size` more may wait, each may take `timeout_s`
-        in all (LLM_ASYNC_WORKERS, LLM_ASYNC_QUEUE_SIZE, LLM_ASYNC_TIMEOUT). Raises
-        ConfigurationError.
+        in all (LLM_ASYNC_WORKERS, LLM_ASYNC_QUEUE_SIZE, LLM_ASYNC_TIMEOUT). With `cache`, who asks
+        the same at temperature 0 shares one reply. Raises ConfigurationError.
         """
         self._settings = client_settings(
             provider=provider,
@@ -69,6 +69,7 @@ class LLMClient:
             workers=workers,
             queue_size=queue_size,
             timeout_s=timeout_s,
+            cache=cache,
         )
         self.provider = resolve_provider(self._settings)
         self._bridge = Bridge(self._settings, self.provider)
@@ -172,12 +173,7 @@ class LLMClient:
         `max_in_flight` of them (never more than the client's workers) are under way. They wait for
         their place as long as it takes; each one's timeout begins with it.
         """
-        default = Question(
-            prompt="",
-            temperature=temperature,
-            max_tokens=max_tokens,
-            system_prompt=system_prompt,
-        )
+        default = Question("-", system_prompt, temperature, max_tokens)
         start, at_once = self._batch(batch_size, max_in_flight, default)
         try:
             return in_order(items, start, at_once=at_once)
@@ -196,12 +192,7 @@ class LLMClient:
     ) -> list[str | CastlineError]:
         """Answer as `batch` does; items are taken on the running loop."""
         self._check_async()
-        default = Question(
-            prompt="",
-            temperature=temperature,
-            max_tokens=max_tokens,
-            system_prompt=system_prompt,
-        )
+        default = Question("-", system_prompt, temperature, max_tokens)
         start, at_once = self._batch(batch_size, max_in_flight, default)
 
         async def answer(item: Item) -> str:
@@ -260,13 +251,7 @@ class LLMClient:
         max_tokens: int,
         system_prompt: str | None = None,
     ) -> ChatRequest:
-        question = Question(
-            prompt=prompt,
-            temperature=temperature,
-            max_tokens=max_tokens,
-            system_prompt=system_prompt,
-        )
-        return request_of(self.provider, question)
+        return request_of(self.provider, Question(prompt, system_prompt, temperature, max_tokens))
 
     def _batch(
         self, batch_size: int | None, max_in_flight: int | None, default: Question
@@ -278,7 +263,7 @@ class LLMClient:
             if max_in_flight is None
             else checked_count(max_in_flight, name="max_in_flight")
         )
-        request_of(self.provider, replace(default, prompt="-"))
+        request_of(self.provider, default)  # its numbers are checked before anything is taken
 
         def start(item: Item) -> Future[str]:
             request = request_of(self.provider, question_of(item, default))

@@ -16,6 +16,7 @@ def client_settings(
     workers: int | None = None,
     queue_size: int | None = None,
     timeout_s: float | None = None,
+    cache: bool = False,
 ) -> Settings:
     """Read the settings anew, so that a program may set its variables first.
 
@@ -28,6 +29,7 @@ def client_settings(
         "LLM_ASYNC_TIMEOUT": timeout_s,
     }
     given: dict[str, Any] = {name: v for name, v in asynchronous.items() if v is not None}
+    given["cache"] = "idempotent" if cache else "off"
     details = {"base_url": base_url, "api_key": api_key, "model": model}
     details = {name: value for name, value in details.items() if value}
     configured = read_settings(**given)

@@ -16,6 +16,10 @@ from tasks.gate.gate import Gate
 from tasks.gate.in_memory import MemoryRules
 from tasks.gate.on_redis import RedisRules
 from tasks.llm.admission import Admission
+from tasks.llm.cache.caching import CachingCompleter
+from tasks.llm.cache.memory import MemoryShelf
+from tasks.llm.cache.shared import RedisShelf
+from tasks.llm.cache.shelf import Shelf
 from tasks.llm.combined import Small
 from tasks.llm.completer import Completer
 from tasks.llm.deadline import Deadline
@@ -56,6 +60,7 @@ class ClientStatus(TypedDict):
     calls_made: int
     calls_failed: int
     retried: int
+    cached: int
     prompt_tokens: int
     completion_tokens: int
 
@@ -69,7 +74,18 @@ class Session:
         self._redis = redis_of(settings)
         rules = MemoryRules() if self._redis is None else RedisRules(self._redis)
         self._gate = Gate(rules, {provider.name: provider.limits}, lease_s=settings.lease_s)
-        self._completer = Completer(provider, self._gate, retry_scale=settings.retry_scale)
+        self._completer = Completer(
+            provider,
+            self._gate,
+            retry_scale=settings.retry_scale,
+            call_deadline_s=settings.async_timeout_s,
+        )
+        self._replies = CachingCompleter(
+            self._completer,
+            shelf_of(settings, self._redis),
+            ttl_s=settings.cache_ttl_s,
+            lease_s=settings.lease_s,
+        )
         self._timeout_s = settings.async_timeout_s
         self._admission = Admission(
             places=settings.async_workers, queue_size=settings.async_queue_size
@@ -98,8 +114,7 @@ class Session:
         QueueFullError, DeadlineError, BadReplyError without text, and what the completer raises.
         """
         async with self._place(patient=patient) as scope:
-            completion = await self._completer.complete(request, key=scope.key, scope=scope)
-            return with_text(completion)
+            return with_text(await self._replies.complete(request, key=scope.key, scope=scope))
 
     async def ask_small(self, small: Small, priority: int) -> str:
         """Answer a small question together with others. Raises what `SmallTalk.ask` raises."""
@@ -144,6 +159,7 @@ class Session:
             "calls_made": self._made,
             "calls_failed": self._failed,
             "retried": usage.retried,
+            "cached": usage.cached,
             "prompt_tokens": usage.prompt_tokens,
             "completion_tokens": usage.completion_tokens,
         }
@@ -157,7 +173,7 @@ class Session:
             await self._small.close()
         if self._ongoing:
             await asyncio.wait(self._ongoing)
-        await self._completer.close()
+        await self._replies.close()
         await self._gate.close()
         if self._redis is not None:
             await self._redis.aclose()
@@ -198,6 +214,13 @@ def redis_of(settings: Settings) -> Any | None:
         log.info("no Redis is configured: the gate is in memory, the limits this process's own")
         return None
     return connect(settings.broker_url())
+
+
+def shelf_of(settings: Settings, redis: Any | None) -> Shelf | None:
+    """Where shared replies lie: with the cluster's, else in memory, or nowhere."""
+    if settings.cache == "off":
+        return None
+    return MemoryShelf() if redis is None else RedisShelf(redis)
 
 
 def with_text(completion: Completion) -> Completion:

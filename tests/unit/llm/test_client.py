@@ -359,3 +359,31 @@ def test_a_thousand_calls_at_a_hundred_in_flight_open_at_most_a_hundred_connecti
             assert client.status()["connections_opened"] <= 100
         stats = httpx.get(base_url.removesuffix("/v1") + "/stats").json()
     assert stats["connections"] <= 101
+
+
+def test_who_asks_the_same_shares_a_call_only_when_that_is_wanted(server: str) -> None:
+    async def ask(client: LLMClient) -> list[str]:
+        calls = [client.chat_async("Hello") for _ in range(50)]
+        calls += [client.chat_async("Hello", temperature=0.5)]
+        return await asyncio.gather(*calls)
+
+    with client_at(server, cache=True) as client:
+        assert len(set(asyncio.run(ask(client))[:50])) == 1
+        assert client.chat("Hello")
+        assert (client.status()["requests"], client.status()["cached"]) == (2, 50)
+    with client_at(server) as client:
+        asyncio.run(ask(client))
+        assert client.status()["requests"] == 51
+
+
+def test_who_waits_for_anothers_call_has_a_deadline_of_its_own(hanging: str) -> None:
+    async def ask(client: LLMClient) -> list[Any]:
+        calls = [client.chat_async("Hello") for _ in range(3)]
+        return await asyncio.gather(*calls, return_exceptions=True)
+
+    with client_at(hanging, cache=True, timeout_s=0.2) as client:
+        errors = asyncio.run(ask(client))
+        assert [type(error) for error in errors] == [DeadlineError] * 3
+        assert {error.attempts for error in errors} == {1}
+        until(client, lambda status: status["in_flight"] == 0)
+        assert client.status()["requests"] == 1
