@@ -68,7 +68,7 @@ def http_date(*, in_s: float) -> str:
     return email.utils.formatdate(time.time() + in_s, usegmt=True)
 
 
-@pytest.mark.parametrize("after", ["3600", http_date(in_s=3600)])
+@pytest.mark.parametrize("after", ["3600", http_date(in_s=3600)], ids=["seconds", "date"])
 async def test_a_retry_after_beyond_the_deadline_fails_at_once(
     httpserver: HTTPServer, after: str
 ) -> None:
@@ -81,7 +81,7 @@ async def test_a_retry_after_beyond_the_deadline_fails_at_once(
         assert len(httpserver.log) == 1
 
 
-@pytest.mark.parametrize("after", ["0", http_date(in_s=-10)])
+@pytest.mark.parametrize("after", ["0", http_date(in_s=-10)], ids=["seconds", "date"])
 async def test_a_retry_after_that_is_over_is_tried_again_at_once(
     httpserver: HTTPServer, after: str
 ) -> None:
