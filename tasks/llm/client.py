@@ -257,7 +257,7 @@ class LLMClient:
         self, batch_size: int | None, max_in_flight: int | None, default: Question
     ) -> tuple[Callable[[Item], Future[str]], int]:
         """Say how an item of a batch is started, and how many are at once."""
-        at_once = checked_count(batch_size or BATCH_SIZE, name="batch_size")
+        at_once = checked_count(BATCH_SIZE if batch_size is None else batch_size, name="batch_size")
         places = asyncio.Semaphore(
             self._settings.async_workers
             if max_in_flight is None

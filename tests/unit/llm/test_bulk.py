@@ -57,7 +57,7 @@ def test_a_wrong_number_for_the_whole_batch_is_refused_before_anything_is_taken(
     client: LLMClient,
 ) -> None:
     items = iter(["One"])
-    for wrong in ({"temperature": 3}, {"batch_size": -1}, {"max_in_flight": 0}):
+    for wrong in ({"temperature": 3}, {"batch_size": 0}, {"max_in_flight": 0}):
         with pytest.raises(BadInputError, match=next(iter(wrong))):
             client.batch(items, **wrong)  # type: ignore[arg-type]
     assert next(items) == "One"
