@@ -5,6 +5,7 @@ import os
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from tasks.connection import TextRedis, connect
 from tasks.gate.gate import Gate
 from tasks.gate.on_redis import RedisRules
 from tasks.llm import tracing
@@ -15,7 +16,6 @@ from tasks.settings import Settings
 from tasks.store.backlog import BacklogBook
 from tasks.store.batch_calls import BatchCalls
 from tasks.store.blobs import Blobs
-from tasks.store.connection import TextRedis, connect
 from tasks.store.leases import LeaseKeeper
 from tasks.store.ledger import Ledger
 from tasks.store.reader import RunReader
@@ -101,7 +101,12 @@ async def open_deps(settings: Settings, *, models: bool = False) -> Deps:
         )
         await deps.gate.announce()
         deps.completer = CachingCompleter(
-            Completer(provider, deps.gate, retry_scale=settings.retry_scale),
+            Completer(
+                provider,
+                deps.gate,
+                retry_scale=settings.retry_scale,
+                call_deadline_s=settings.call_deadline_s,
+            ),
             None if settings.cache == "off" else RedisShelf(redis),
             ttl_s=settings.cache_ttl_s,
             lease_s=settings.lease_s,

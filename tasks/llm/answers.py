@@ -5,6 +5,7 @@ import json
 import time
 from typing import Any
 
+import aiohttp
 import httpx
 
 from tasks.errors import (
@@ -16,6 +17,7 @@ from tasks.errors import (
 )
 
 LARGEST_REPLY_BYTES = 8 * 1024 * 1024
+UNCONNECTED = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError)
 SERVER_TROUBLE = frozenset({500, 502, 503, 504, 529})
 REFUSALS = {
     400: "the provider refuses the request as malformed",
@@ -69,6 +71,12 @@ def retry_after_s(header: str | None, *, now: float) -> float | None:
 
 
 def network_error(error: httpx.HTTPError, *, provider: str) -> ProviderDownError:
-    """Translate what the transport raised."""
-    connected = not isinstance(error, httpx.ConnectError | httpx.ConnectTimeout)
-    return ProviderDownError(f"{provider}: {type(error).__name__}", sent=connected)
+    """Translate what the transport raised.
+
+    httpx's name for it does not tell whether anything left: httpx-aiohttp calls a server that
+    hangs up after reading a request a ConnectTimeout.
+    """
+    found = error.__cause__ or error
+    return ProviderDownError(
+        f"{provider}: {type(found).__name__}", sent=not isinstance(found, UNCONNECTED)
+    )
