@@ -66,7 +66,7 @@ class Completer:
         the scope's tally whatever comes of them. Raises RefusedCallError (do not try
         again), RateLimitedError or ProviderDownError (all attempts spent), BadReplyError.
         """
-        models = (request.model, *self.provider.fallback_models)
+        models = (request.model, *(f.model for f in self.provider.fallbacks))
         attempts = 0
         for position, model in enumerate(models):
             asked = request.model_copy(update={"model": model})

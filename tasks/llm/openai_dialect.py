@@ -5,9 +5,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from tasks.errors import BadReplyError
+from tasks.presets import Structured
 from tasks.schemas.calls import Message
 from tasks.schemas.completion import ChatRequest, Completion
-from tasks.settings import Structured
 
 
 class OpenAIDialect:

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 from json_repair import repair_json
 from pydantic import BaseModel, ValidationError
 
-from tasks.errors import BadReplyError, ConfigurationError, TruncatedReplyError
+from tasks.errors import BadReplyError, TruncatedReplyError
 from tasks.llm.providers import Provider
 from tasks.llm.scope import CallScope
 from tasks.schemas.calls import Message, Reply, StructuredCall
@@ -57,17 +57,11 @@ async def ask_structured(
 
 
 def request_of(completer: Completes, call: StructuredCall[Any]) -> ChatRequest:
-    """Choose the model and attach the schema."""
-    provider = completer.provider
+    """Choose the model and attach the schema. Raises ConfigurationError, see `model_for`."""
     sees = any(m.image for m in call.messages)
-    if sees and not provider.vision_model:
-        raise ConfigurationError(
-            f"provider {provider.name!r} has no vision model, so it cannot look at a picture",
-            hint="set CASTLINE_LLM_VISION_MODEL, or describe the character with --text",
-        )
     return ChatRequest(
         messages=call.messages,
-        model=provider.vision_model if sees else provider.model,
+        model=completer.provider.model_for(call.task, sees=sees),
         temperature=call.temperature,
         max_tokens=call.max_tokens,
         schema_name=re.sub(r"[^A-Za-z0-9_-]", "_", call.reply.__name__),
