@@ -11,7 +11,8 @@ CastlineError
 │   ├── ConfigurationError    settings, keys, unknown providers; exit 2
 │   ├── RefusedCallError      400, 401, 403, 404 from the provider
 │   ├── BadReplyError         not valid for its schema, even after the re-ask
-│   │   └── TruncatedReplyError   the reply stopped at its token limit
+│   │   ├── TruncatedReplyError   the reply stopped at its token limit
+│   │   └── FilteredReplyError    the provider withheld the reply
 │   └── NoWorkerError         no live worker serves a queue that the run needs; exit 69
 ├── PendingRepliesError       (tasks.llm.pending) the step waits for the provider's batch
 └── StaleLeaseError           somebody else owns the step now; drop the work silently
@@ -115,6 +116,10 @@ class BadReplyError(PermanentError):
 
 class TruncatedReplyError(BadReplyError):
     """The model's reply stopped at its token limit."""
+
+
+class FilteredReplyError(BadReplyError):
+    """The provider's content filter withheld the reply, or the model refused to answer."""
 
 
 class NoWorkerError(PermanentError):

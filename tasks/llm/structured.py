@@ -9,7 +9,7 @@ from typing import Any, Protocol
 from json_repair import repair_json
 from pydantic import BaseModel, ValidationError
 
-from tasks.errors import BadReplyError, TruncatedReplyError
+from tasks.errors import BadReplyError, FilteredReplyError, TruncatedReplyError
 from tasks.llm.providers import Provider
 from tasks.llm.scope import CallScope
 from tasks.schemas.calls import Message, Reply, StructuredCall
@@ -37,8 +37,8 @@ async def ask_structured(
     """Ask until the reply is valid for the call's model, at most twice.
 
     Raises BadReplyError when the re-ask does not help either, TruncatedReplyError when the reply
-    stopped at its token limit twice, ConfigurationError when a picture meets a blind provider,
-    and what the completer raises.
+    stopped at its token limit twice, FilteredReplyError when it was withheld twice,
+    ConfigurationError when a picture meets a blind provider, and what the completer raises.
     """
     request = request_of(completer, call)
     scope = replace(scope, accept=partial(parse, reply=call.reply))
@@ -81,7 +81,7 @@ def parse(completion: Completion, reply: type[Reply]) -> Reply:
     if completion.finish_reason == "length":
         raise TruncatedReplyError("the reply stopped at its token limit")
     if completion.finish_reason in FILTERED:
-        raise BadReplyError("the provider's content filter withheld the reply")
+        raise FilteredReplyError("the provider's content filter withheld the reply")
     if not completion.text.strip():
         raise BadReplyError("the reply is empty")
     try:

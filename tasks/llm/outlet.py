@@ -1,0 +1,88 @@
+"""One provider's wire with its dialect: prepares single requests and sends them.
+
+When a request may leave is the gate's business, trying again the completer's.
+"""
+
+import time
+from dataclasses import dataclass
+
+import httpx
+
+from tasks.llm.answers import network_error, payload_of
+from tasks.llm.dialects import DIALECTS
+from tasks.llm.providers import Provider
+from tasks.llm.strict_schema import strict_schema
+from tasks.llm.transport import Wire
+from tasks.schemas.calls import Message
+from tasks.schemas.completion import ChatRequest, Completion
+
+CHARACTERS_PER_TOKEN = 4
+IMAGE_TOKENS = 800
+
+
+@dataclass(frozen=True, kw_only=True)
+class PreparedCall:
+    """A request that is ready to leave, and the tokens that it may use."""
+
+    model: str
+    request: httpx.Request
+    estimate: int
+
+
+class Outlet:
+    """The way to one provider, on one loop; close it on the loop that used it."""
+
+    def __init__(self, provider: Provider) -> None:
+        self.provider = provider
+        self._dialect = DIALECTS[provider.dialect]
+        self._wire = Wire(
+            provider.base_url,
+            headers=self._dialect.headers(provider.api_key.get_secret_value()),
+            timeout_s=provider.timeout_s,
+        )
+
+    def prepared(self, request: ChatRequest, *, model: str, key: str) -> PreparedCall:
+        """Do all that can be done before a slot is ours: an empty slot is a call less."""
+        changes: dict[str, object] = {"model": model}
+        if self.provider.strict_schemas and request.schema_body is not None:
+            changes["schema_body"] = strict_schema(request.schema_body)
+        asked = request.model_copy(update=changes)
+        body = self._dialect.body(asked, self.provider.structured)
+        return PreparedCall(
+            model=model,
+            request=self._wire.post(self._dialect.path, body, key=key),
+            estimate=estimated_tokens(request.messages) + request.max_tokens,
+        )
+
+    async def send(self, call: PreparedCall) -> Completion:
+        """Send a request once.
+
+        Raises RateLimitedError, ProviderDownError, RefusedCallError, BadReplyError.
+        """
+        begun = time.monotonic()
+        try:
+            answer = await self._wire.send(call.request)
+        except httpx.HTTPError as error:
+            raise network_error(error, provider=self.provider.name) from error
+        payload = payload_of(
+            answer,
+            provider=self.provider.name,
+            model=call.model,
+            key_setting=self.provider.key_setting,
+        )
+        completion = self._dialect.completion(payload, asked_model=call.model)
+        return completion.model_copy(update={"seconds": time.monotonic() - begun})
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._wire.close()
+
+
+def estimated_tokens(messages: tuple[Message, ...]) -> int:
+    """Estimate a prompt's tokens: 4 ASCII characters or 1 other character each, 800 a picture."""
+    total = 0
+    for message in messages:
+        ascii_count = len(message.content.encode("ascii", "ignore"))
+        total += ascii_count // CHARACTERS_PER_TOKEN + (len(message.content) - ascii_count) + 4
+        total += IMAGE_TOKENS if message.image else 0
+    return total
