@@ -5,6 +5,7 @@ When a request may leave is the gate's business, trying again the completer's.
 
 import time
 from dataclasses import dataclass
+from typing import Any
 
 import httpx
 
@@ -43,11 +44,7 @@ class Outlet:
 
     def prepared(self, request: ChatRequest, *, model: str, key: str) -> PreparedCall:
         """Do all that can be done before a slot is ours: an empty slot is a call less."""
-        changes: dict[str, object] = {"model": model}
-        if self.provider.strict_schemas and request.schema_body is not None:
-            changes["schema_body"] = strict_schema(request.schema_body)
-        asked = request.model_copy(update=changes)
-        body = self._dialect.body(asked, self.provider.structured)
+        body = body_of(self.provider, request.model_copy(update={"model": model}))
         return PreparedCall(
             model=model,
             request=self._wire.post(self._dialect.path, body, key=key),
@@ -76,6 +73,14 @@ class Outlet:
     async def close(self) -> None:
         """Close the connections."""
         await self._wire.close()
+
+
+def body_of(provider: Provider, request: ChatRequest) -> dict[str, Any]:
+    """Put a request into a provider's words, with what it takes of the schema."""
+    if provider.strict_schemas and request.schema_body is not None:
+        schema = strict_schema(request.schema_body)
+        request = request.model_copy(update={"schema_body": schema})
+    return DIALECTS[provider.dialect].body(request, provider.structured)
 
 
 def estimated_tokens(messages: tuple[Message, ...]) -> int:

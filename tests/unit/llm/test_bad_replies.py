@@ -2,22 +2,14 @@
 
 import gzip
 import json
-from collections.abc import AsyncIterator, Callable, Iterable
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Iterable
 
 import pytest
-from pydantic import SecretStr
 
 from tasks.errors import BadReplyError, CastlineError, ProviderDownError, RefusedCallError
-from tasks.gate.gate import Gate
-from tasks.gate.in_memory import MemoryRules
-from tasks.llm.completer import Completer
-from tasks.llm.providers import Fallback, Provider, gate_limits
-from tasks.llm.scope import CallScope
+from tasks.llm.providers import Fallback
 from tasks.llm.transport import LARGEST_REPLY_BYTES
-from tasks.schemas.calls import Message
-from tasks.schemas.completion import ChatRequest, Completion
-from tasks.schemas.limits import GateState, Limits
+from tests.caller import calling, provider_at
 from tests.castline import free_port
 from tests.loopback import GOOD_REPLY, Loopback, http, loopback, reply
 
@@ -25,62 +17,6 @@ pytestmark = pytest.mark.anyio
 
 Answering = Callable[[], Iterable[bytes]]
 GOOD = json.dumps(GOOD_REPLY).encode()
-
-
-def provider_at(url: str, *fallbacks: Fallback, name: str = "acme", key: str = "k") -> Provider:
-    """Describe a provider on loopback."""
-    return Provider(
-        name=name,
-        base_url=url,
-        api_key=SecretStr(key),
-        model="m-1",
-        vision_model="",
-        limits=Limits(breaker_failures=5),
-        timeout_s=5,
-        structured="json_schema",
-        fallbacks=fallbacks,
-        key_setting="ACME_API_KEY",
-    )
-
-
-class Caller:
-    """Makes calls as a worker does, with pauses of no length."""
-
-    def __init__(self, provider: Provider) -> None:
-        self.gate = Gate(MemoryRules(), gate_limits(provider))
-        self.completer = Completer(provider, self.gate, retry_scale=0)
-
-    async def call(self) -> Completion:
-        """Make one logical call."""
-        request = ChatRequest(
-            messages=(Message(role="user", content="hi"),),
-            model=self.completer.provider.model,
-            temperature=0,
-            max_tokens=10,
-        )
-        return await self.completer.complete(request, key="k", scope=CallScope(key="s"))
-
-    async def failure(self) -> CastlineError:
-        """Make one logical call that fails."""
-        with pytest.raises(CastlineError) as caught:
-            await self.call()
-        return caught.value
-
-    async def state(self) -> GateState:
-        """Look at the gate, once all has been returned to it."""
-        await self.gate.announce()
-        return await self.gate.state(self.completer.provider.name)
-
-
-@asynccontextmanager
-async def calling(provider: Provider) -> AsyncIterator[Caller]:
-    """Close the caller in the end."""
-    caller = Caller(provider)
-    try:
-        yield caller
-    finally:
-        await caller.completer.close()
-        await caller.gate.close()
 
 
 async def failed_with(answer: Answering) -> tuple[CastlineError, Loopback]:
