@@ -1,5 +1,6 @@
 """The provider that is called: from presets, castline.toml and the environment."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,8 @@ from tasks.llm.providers import Provider, gate_limits, resolve_provider
 from tasks.presets import PRESETS
 from tasks.settings import Settings, read_settings
 
+DOCUMENT = Path(__file__).parents[3] / "docs" / "providers.md"
+EXAMPLES = re.findall(r"```toml\n(.*?)```", DOCUMENT.read_text(), re.DOTALL)
 KEYS = tuple(preset.key_variable for preset in PRESETS.values())
 
 
@@ -204,3 +207,28 @@ def test_the_model_is_chosen_by_the_task() -> None:
     assert plain.model_for("tool") == "m"
     with pytest.raises(ConfigurationError, match="no vision model"):
         plain.model_for("chat", sees=True)
+
+
+@pytest.mark.parametrize("toml", EXAMPLES)
+def test_the_documentations_examples_work(toml: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for variable in KEYS:
+        monkeypatch.setenv(variable, "key")
+    assert provider_of(toml).model
+
+
+def test_the_documentations_table_is_the_presets() -> None:
+    rows = [line.split("|") for line in DOCUMENT.read_text().splitlines() if "https://" in line]
+    found = {
+        cells[1].strip(" `"): [cell.strip(" `") for cell in cells[2:-1]]
+        for cells in rows
+        if len(cells) > 9
+    }
+    assert set(found) == set(PRESETS)
+    for name, (url, key, dialect, structured, *figures) in found.items():
+        preset = PRESETS[name]
+        assert (url, key, dialect) == (preset.base_url, preset.key_variable, preset.dialect)
+        assert structured.startswith(preset.structured)
+        assert figures == [
+            str(preset.slots), str(preset.max_batch), f"{preset.timeout_s:.0f} s",
+            "yes" if preset.batch_api else "no",
+        ]  # fmt: skip
