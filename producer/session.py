@@ -5,9 +5,9 @@ import contextlib
 from collections.abc import AsyncIterator, Callable, Coroutine
 from typing import Any
 
+from tasks.connection import check
 from tasks.deps import Deps, open_deps
 from tasks.settings import load_settings
-from tasks.store.connection import check
 
 
 @contextlib.asynccontextmanager

@@ -16,6 +16,7 @@ from tasks.schemas.load import Load
 from tasks.schemas.plan import Request, RunPlan
 from tasks.schemas.services import ServiceLine
 from tasks.schemas.steps import StepName
+from tasks.traces import open_trace
 
 ALPHABET = "abcdefghjkmnpqrstuvwxyz23456789"
 
@@ -37,6 +38,7 @@ async def submit(deps: Deps, plan: RunPlan) -> Load:
     load = await admit(deps, plan)
     slots = deps.settings.max_concurrent
     await deps.ledger.write_plan(plan, window=window(plan.request, slots=slots))
+    await open_trace(deps, plan.run_id, plan.request, steps=len(plan.steps))
     ready = await deps.ledger.accept(plan.run_id)
     await send_ready(deps, plan.run_id, ready, plan.request)
     return load

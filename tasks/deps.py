@@ -1,11 +1,14 @@
 """The one composition root: builds what tasks, upkeep and the producer work with."""
 
+import asyncio
 import os
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from tasks.connection import TextRedis, connect
 from tasks.gate.gate import Gate
 from tasks.gate.on_redis import RedisRules
+from tasks.llm import tracing
 from tasks.llm.providers import Provider, gate_limits, resolve_provider
 from tasks.routing import node_label
 from tasks.schemas.plan import Request
@@ -13,7 +16,6 @@ from tasks.settings import Settings
 from tasks.store.backlog import BacklogBook
 from tasks.store.batch_calls import BatchCalls
 from tasks.store.blobs import Blobs
-from tasks.store.connection import TextRedis, connect
 from tasks.store.leases import LeaseKeeper
 from tasks.store.ledger import Ledger
 from tasks.store.reader import RunReader
@@ -59,6 +61,8 @@ class Deps:
         if self.gate is not None:
             await self.gate.close()
         await self.redis.aclose()
+        if tracing.enabled():
+            await asyncio.to_thread(tracing.flush)
 
 
 async def open_deps(settings: Settings, *, models: bool = False) -> Deps:
@@ -95,7 +99,12 @@ async def open_deps(settings: Settings, *, models: bool = False) -> Deps:
         deps.gate = Gate(RedisRules(redis), gate_limits(provider), lease_s=settings.lease_s)
         await deps.gate.announce()
         deps.completer = CachingCompleter(
-            Completer(provider, deps.gate, retry_scale=settings.retry_scale),
+            Completer(
+                provider,
+                deps.gate,
+                retry_scale=settings.retry_scale,
+                call_deadline_s=settings.call_deadline_s,
+            ),
             None if settings.cache == "off" else RedisShelf(redis),
             ttl_s=settings.cache_ttl_s,
             lease_s=settings.lease_s,

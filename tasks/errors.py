@@ -4,6 +4,8 @@ CastlineError
 ├── TransientError            trying again helps; the model client owns the retry
 │   ├── RateLimitedError      429: carries wait_s when the provider named one
 │   ├── ProviderDownError     5xx, refused or dropped connections, timeouts
+│   ├── DeadlineError         a call's whole time is over; carries how often it was sent
+│   ├── QueueFullError        too many callers wait in one client
 │   ├── ServiceAwayError      Redis or the blob store; upkeep or the user owns the retry
 │   └── OverloadedError       too much is queued for another run; the user owns the retry; exit 69
 ├── PermanentError            trying the same again does not help
@@ -13,6 +15,8 @@ CastlineError
 │   ├── BadReplyError         not valid for its schema, even after the re-ask
 │   │   ├── TruncatedReplyError   the reply stopped at its token limit
 │   │   └── FilteredReplyError    the provider withheld the reply
+│   ├── ClientClosedError     the client was closed; also a RuntimeError
+│   ├── AsyncOffError         LLM_ASYNC_ENABLED is false; also a RuntimeError
 │   └── NoWorkerError         no live worker serves a queue that the run needs; exit 69
 ├── PendingRepliesError       (tasks.llm.pending) the step waits for the provider's batch
 └── StaleLeaseError           somebody else owns the step now; drop the work silently
@@ -62,6 +66,18 @@ class ProviderOpenError(TransientError):
     def __init__(self, message: str, *, wait_s: float, hint: str = "") -> None:
         super().__init__(message, hint=hint)
         self.wait_s = wait_s
+
+
+class DeadlineError(TransientError):
+    """A logical call's whole time is over; it left `attempts` times (0: nothing was paid)."""
+
+    def __init__(self, message: str, *, attempts: int, hint: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.attempts = attempts
+
+
+class QueueFullError(TransientError):
+    """As many callers wait in this client as may wait."""
 
 
 class ServiceAwayError(TransientError):
@@ -120,6 +136,14 @@ class TruncatedReplyError(BadReplyError):
 
 class FilteredReplyError(BadReplyError):
     """The provider's content filter withheld the reply, or the model refused to answer."""
+
+
+class ClientClosedError(PermanentError, RuntimeError):
+    """The client was closed: make a new one."""
+
+
+class AsyncOffError(ConfigurationError, RuntimeError):
+    """The asynchronous functions are switched off by LLM_ASYNC_ENABLED."""
 
 
 class NoWorkerError(PermanentError):

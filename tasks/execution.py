@@ -16,6 +16,7 @@ from tasks.deps import Deps
 from tasks.dispatch import send_steps
 from tasks.errors import (
     CastlineError,
+    DeadlineError,
     PermanentError,
     ProviderOpenError,
     ServiceAwayError,
@@ -24,6 +25,7 @@ from tasks.errors import (
 )
 from tasks.llm.pending import PendingRepliesError
 from tasks.llm.scope import CallTally
+from tasks.llm.tracing import traced
 from tasks.schemas.ledger import Claim, StoredDocument
 from tasks.schemas.steps import StepName
 
@@ -57,7 +59,10 @@ async def fulfil(deps: Deps, claim: Claim, *, made_from: str, work: Work) -> Out
     """Do a claimed step and settle it."""
     tally = CallTally()
     try:
-        document = await within_lease(deps, claim, work, tally)
+        with traced(
+            claim.step, run_id=claim.run_id, attempt=claim.attempt, worker=deps.ledger.owner
+        ):
+            document = await within_lease(deps, claim, work, tally)
         stored = StoredDocument(made_from=made_from, document=document, usage=tally.usage)
         await send_released(deps, claim, await store_patiently(deps, claim, stored))
         await go_on_in_batches(deps, claim)
@@ -69,8 +74,10 @@ async def fulfil(deps: Deps, claim: Claim, *, made_from: str, work: Work) -> Out
     except PermanentError as error:
         return await give_up(deps, claim, error, tally)
     except ProviderOpenError as error:
-        return await put_off(deps, claim, error, tally)
+        return await put_off(deps, claim, error, tally, delay_s=error.wait_s)
     except TransientError as error:
+        if isinstance(error, DeadlineError) and not error.attempts:
+            return await put_off(deps, claim, error, tally, delay_s=AGAIN_AFTER_S)
         return await try_later(deps, claim, error, tally)
     except Exception as error:  # a defect of ours: recorded, counted, and raised for Celery's log
         await try_later(deps, claim, CastlineError(f"internal: {type(error).__name__}"), tally)
@@ -172,11 +179,13 @@ async def park(deps: Deps, claim: Claim, waiting: PendingRepliesError) -> Outcom
     return "postponed"
 
 
-async def put_off(deps: Deps, claim: Claim, error: ProviderOpenError, tally: CallTally) -> Outcome:
-    """Make the step due when the breaker may let a probe through; that costs it no attempt."""
+async def put_off(
+    deps: Deps, claim: Claim, error: CastlineError, tally: CallTally, *, delay_s: float
+) -> Outcome:
+    """Make a step due again that never reached the provider; that costs it no attempt."""
     await deps.ledger.count(claim.run_id, tally.usage)
     try:
-        await deps.ledger.postpone(claim, delay_s=error.wait_s, error=said(error), free=True)
+        await deps.ledger.postpone(claim, delay_s=delay_s, error=said(error), free=True)
     except StaleLeaseError:
         return "elsewhere"
     return "postponed"

@@ -92,6 +92,24 @@ class Settings(BaseSettings):
     llm_tpm: int = Field(default=0, ge=0)
     llm_timeout_s: float = Field(default=60.0, gt=0)
     llm_structured: Structured = "json_schema"
+    call_deadline_s: float = Field(default=3000.0, gt=0)
+    async_workers: int = Field(
+        default=5,
+        ge=1,
+        le=1000,
+        validation_alias=AliasChoices("LLM_ASYNC_WORKERS", "async_workers"),
+    )
+    async_queue_size: int = Field(
+        default=100, ge=0, validation_alias=AliasChoices("LLM_ASYNC_QUEUE_SIZE", "async_queue_size")
+    )
+    async_timeout_s: float = Field(
+        default=30.0, gt=0, validation_alias=AliasChoices("LLM_ASYNC_TIMEOUT", "async_timeout_s")
+    )
+    async_small_size: int = Field(default=20, ge=1, le=50)
+    async_small_wait_s: float = Field(default=0.05, ge=0, le=10)
+    async_enabled: bool = Field(
+        default=True, validation_alias=AliasChoices("LLM_ASYNC_ENABLED", "async_enabled")
+    )
     max_concurrent: int = Field(
         default=20,
         ge=1,

@@ -13,6 +13,7 @@ from tasks.errors import BadInputError
 from tasks.schemas.plan import Request
 from tasks.schemas.steps import StepName
 from tasks.store import keys
+from tasks.traces import end_traces
 
 log = logging.getLogger(__name__)
 
@@ -31,9 +32,10 @@ class SweepReport:
 
 
 async def sweep(deps: Deps) -> SweepReport:
-    """Do one round: due steps, GPU queues, what has expired."""
+    """Do one round: due steps, GPU queues, traces of finished runs, what has expired."""
     sent = await resend_due(deps)
     moved = await rescue_lost_gpus(deps) + await feed_idle_gpus(deps)
+    await end_traces(deps)
     return SweepReport(sent=sent, moved=moved, forgotten=await forget_expired(deps))
 
 

@@ -7,6 +7,7 @@ import asyncio
 import json
 import sys
 
+from tasks.connection import connect
 from tasks.gate.gate import Gate
 from tasks.gate.on_redis import RedisRules
 from tasks.llm.cache.caching import CachingCompleter
@@ -16,7 +17,6 @@ from tasks.llm.providers import simulated_provider
 from tasks.llm.scope import CallScope, CallTally
 from tasks.schemas.calls import CallUsage, Message
 from tasks.schemas.completion import ChatRequest
-from tasks.store.connection import connect
 
 LEASE_S = 1.0
 QUESTION = ChatRequest(

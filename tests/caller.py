@@ -15,7 +15,7 @@ from tasks.llm.scope import CallScope
 from tasks.llm.structured import ask_structured
 from tasks.presets import DialectName, Structured
 from tasks.schemas.calls import Message, Reply, StructuredCall
-from tasks.schemas.completion import ChatRequest, Completion
+from tasks.schemas.completion import ChatRequest, Completion, StreamEvent
 from tasks.schemas.limits import GateState, Limits
 from tasks.turns import Turns
 
@@ -60,6 +60,18 @@ class Caller:
             max_tokens=max_tokens,
         )
         return await self.completer.complete(request, key="k", scope=CallScope(key="s"))
+
+    async def streamed(self) -> tuple[str, list[StreamEvent]]:
+        """Make one logical call whose text is read while it is written."""
+        request = ChatRequest(
+            messages=(Message(role="user", content="hi"),),
+            model=self.completer.provider.model,
+            temperature=0,
+            max_tokens=400,
+        )
+        stream = self.completer.stream(request, key="k", scope=CallScope(key="s"))
+        events = [event async for event in stream]
+        return "".join(event.text for event in events), events
 
     async def ask(self, call: StructuredCall[Reply]) -> Reply:
         """Make one structured call."""

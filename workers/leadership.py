@@ -4,7 +4,7 @@ import contextlib
 
 from redis.exceptions import RedisError
 
-from tasks.store.connection import TextRedis
+from tasks.connection import TextRedis
 
 TAKE = """
 if redis.call('GET', KEYS[1]) == ARGV[1] then

@@ -11,12 +11,12 @@ from collections.abc import Callable, Sequence
 import psutil
 from redis.exceptions import RedisError
 
+from tasks.connection import TextRedis
 from tasks.errors import BadInputError
 from tasks.llm.providers import Provider
 from tasks.schemas.services import ServiceLine
 from tasks.settings import Settings
 from tasks.store import keys
-from tasks.store.connection import TextRedis
 
 log = logging.getLogger(__name__)
 

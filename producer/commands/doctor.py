@@ -15,6 +15,7 @@ from producer.commands.options import AsJson
 from producer.console import WITH_FAILURES, data_console, print_json, reporting
 from producer.probing import Probe, probed
 from producer.services import live_services
+from tasks.connection import check
 from tasks.deps import open_deps
 from tasks.errors import CastlineError
 from tasks.images.device import gpus
@@ -22,7 +23,6 @@ from tasks.llm.providers import resolve_provider
 from tasks.profiles import defaults_of
 from tasks.settings import Settings, load_settings
 from tasks.store.blobs import Blobs
-from tasks.store.connection import check
 
 LEAST_FREE_BYTES = 1_000_000_000
 

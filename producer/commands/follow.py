@@ -19,6 +19,7 @@ from producer.submit import send_ready
 from producer.summary import final_summary
 from tasks.deps import Deps
 from tasks.schemas.status import RunStatus
+from tasks.traces import open_trace
 
 RunId = Annotated[str, typer.Argument(metavar="RUN", help="A run's id, from `castline runs`.")]
 
@@ -129,6 +130,7 @@ def retry(
         if snapshot.state == "submitting":
             ready = await deps.ledger.accept(run)
         else:
+            await open_trace(deps, run, snapshot.request, steps=len(snapshot.rows))
             reopened = await deps.ledger.reopen(snapshot)
             opened = await deps.reader.snapshot(run)
             ready = [s for s in reopened if not needs_open(opened.states, opened.rows[s].needs)]

@@ -20,6 +20,7 @@ from tasks.errors import (
 
 OWN_KEY = "CASTLINE_LLM_API_KEY"
 LARGEST_ERROR_BYTES = 64 * 1024
+UNCONNECTED = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError)
 SERVER_TROUBLE = frozenset({500, 502, 503, 504, 529})
 REFUSALS = {
     400: "the provider refuses the request as malformed",
@@ -33,7 +34,6 @@ NO_SUCH_MODEL = re.compile(
     r"|(unknown|no such|invalid)[ _]model",
     re.IGNORECASE | re.DOTALL,
 )
-NEVER_CONNECTED = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError)
 
 
 class HttpAnswer(Protocol):
@@ -139,14 +139,10 @@ def retry_after_s(header: str | None, *, now: float) -> float | None:
 def network_error(error: httpx.HTTPError, *, provider: str) -> ProviderDownError:
     """Translate what the transport raised.
 
-    aiohttp's own exception decides whether the request left: httpx-aiohttp 0.2 reports a dropped
-    connection as ConnectTimeout, too.
+    httpx's name for it does not tell whether anything left: httpx-aiohttp calls a server that
+    hangs up after reading a request a ConnectTimeout.
     """
-    cause = error.__cause__
-    if isinstance(cause, aiohttp.ClientError):
-        connected = not isinstance(cause, NEVER_CONNECTED)
-        name = type(cause).__name__
-    else:
-        connected = not isinstance(error, httpx.ConnectError | httpx.ConnectTimeout)
-        name = type(error).__name__
-    return ProviderDownError(f"{provider}: {name}", sent=connected)
+    found = error.__cause__ or error
+    return ProviderDownError(
+        f"{provider}: {type(found).__name__}", sent=not isinstance(found, UNCONNECTED)
+    )

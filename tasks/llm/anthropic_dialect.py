@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from itertools import groupby
 from typing import Any
 
-from tasks.errors import BadReplyError
+from tasks.errors import BadReplyError, ProviderDownError
 from tasks.presets import Structured
 from tasks.schemas.calls import Message
-from tasks.schemas.completion import ChatRequest, Completion
+from tasks.schemas.completion import ChatRequest, Completion, StreamEvent
 
 VERSION = "2023-06-01"
 HOTTEST = 1.0
@@ -57,6 +57,8 @@ class AnthropicDialect:
             system = f"{system}\n\n{spelled_out(request.schema_body)}".lstrip()
         if system:
             built["system"] = system
+        if request.stream:
+            built["stream"] = True
         return built
 
     def completion(self, payload: Any, *, asked_model: str) -> Completion:
@@ -72,6 +74,39 @@ class AnthropicDialect:
             )
         except (KeyError, TypeError, AttributeError, ValueError) as error:
             raise BadReplyError("the provider's answer is not a message") from error
+
+    def stream_event(self, data: str) -> StreamEvent:
+        """Read one event of a streamed message.
+
+        Raises BadReplyError when it is none, ProviderDownError when the provider breaks off.
+        """
+        try:
+            return event_of(json.loads(data))
+        except (KeyError, TypeError, AttributeError, ValueError) as error:
+            raise BadReplyError("an event of the provider's stream is not a message's") from error
+
+
+def event_of(event: Mapping[str, Any]) -> StreamEvent:
+    """Read one event; kinds that say nothing of the reply (`ping`, blocks' ends) are empty."""
+    match event["type"]:
+        case "message_start":
+            message = event["message"]
+            usage = message.get("usage") or {}
+            return StreamEvent(model=message.get("model") or "", prompt_tokens=prompt_tokens(usage))
+        case "content_block_delta":
+            delta = event["delta"]
+            return StreamEvent(text=delta.get("text") or delta.get("partial_json") or "")
+        case "message_delta":
+            usage = event.get("usage") or {}
+            return StreamEvent(
+                finish_reason=ENDINGS.get(event["delta"].get("stop_reason") or "", "stop"),
+                completion_tokens=int(usage.get("output_tokens") or 0),
+            )
+        case "message_stop":
+            return StreamEvent(last=True)
+        case "error":
+            raise ProviderDownError("the provider broke the reply off with an error object")
+    return StreamEvent()
 
 
 def split(messages: Sequence[Message]) -> tuple[str, list[dict[str, Any]]]:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any, Protocol
 
 from tasks.presets import Structured
-from tasks.schemas.completion import ChatRequest, Completion
+from tasks.schemas.completion import ChatRequest, Completion, StreamEvent
 
 
 class Dialect(Protocol):
@@ -21,3 +21,9 @@ class Dialect(Protocol):
 
     def completion(self, payload: Any, *, asked_model: str) -> Completion:
         """Read a good answer's payload. Raises BadReplyError when it is not a completion."""
+
+    def stream_event(self, data: str) -> StreamEvent:
+        """Read one server-sent event of a reply that is being written.
+
+        Raises BadReplyError when it is none, ProviderDownError when the provider breaks off.
+        """

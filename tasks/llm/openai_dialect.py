@@ -4,10 +4,12 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from tasks.errors import BadReplyError
+from tasks.errors import BadReplyError, ProviderDownError
 from tasks.presets import Structured
 from tasks.schemas.calls import Message
-from tasks.schemas.completion import ChatRequest, Completion
+from tasks.schemas.completion import ChatRequest, Completion, StreamEvent
+
+DONE = "[DONE]"
 
 
 class OpenAIDialect:
@@ -27,6 +29,10 @@ class OpenAIDialect:
         """Read a reply's payload. Raises BadReplyError when it is not a chat completion."""
         return completion(payload, asked_model=asked_model)
 
+    def stream_event(self, data: str) -> StreamEvent:
+        """Read one chunk, or the `[DONE]` that ends them."""
+        return StreamEvent(last=True) if data == DONE else chunk(data)
+
 
 def body(request: ChatRequest, structured: Structured) -> dict[str, Any]:
     """Build the request's body; the schema goes where this provider takes it."""
@@ -36,6 +42,8 @@ def body(request: ChatRequest, structured: Structured) -> dict[str, Any]:
         "temperature": request.temperature,
         "max_tokens": request.max_tokens,
     }
+    if request.stream:
+        built |= {"stream": True, "stream_options": {"include_usage": True}}
     if request.schema_body is not None and structured == "json_schema":
         built["response_format"] = {
             "type": "json_schema",
@@ -90,3 +98,25 @@ def completion(payload: Any, *, asked_model: str) -> Completion:
         )
     except (KeyError, IndexError, TypeError, AttributeError, ValueError) as error:
         raise BadReplyError("the provider's answer is not a chat completion") from error
+
+
+def chunk(data: str) -> StreamEvent:
+    """Read one chunk of a streamed reply; the one with the usage has no choice.
+
+    Raises BadReplyError when it is none, ProviderDownError when it is an error object.
+    """
+    try:
+        payload = json.loads(data)
+        if payload.get("error"):
+            raise ProviderDownError("the provider broke the reply off with an error object")
+        choice: Any = next(iter(payload.get("choices") or ()), {})
+        usage = payload.get("usage") or {}
+        return StreamEvent(
+            text=(choice.get("delta") or {}).get("content") or "",
+            finish_reason=choice.get("finish_reason") or "",
+            model=payload.get("model") or "",
+            prompt_tokens=int(usage.get("prompt_tokens") or 0),
+            completion_tokens=int(usage.get("completion_tokens") or 0),
+        )
+    except (TypeError, AttributeError, ValueError) as error:
+        raise BadReplyError("an event of the provider's stream is not a chunk") from error

@@ -12,10 +12,12 @@ import httpx
 from tasks.llm.answers import network_error, payload_of
 from tasks.llm.dialects import DIALECTS
 from tasks.llm.providers import Provider
+from tasks.llm.streaming import StreamedReply, open_stream
 from tasks.llm.strict_schema import strict_schema
-from tasks.llm.transport import Wire
+from tasks.llm.transport import PoolCounts, Wire
 from tasks.schemas.calls import Message
 from tasks.schemas.completion import ChatRequest, Completion
+from tasks.schemas.limits import Granted
 
 CHARACTERS_PER_TOKEN = 4
 IMAGE_TOKENS = 800
@@ -25,6 +27,7 @@ IMAGE_TOKENS = 800
 class PreparedCall:
     """A request that is ready to leave, and the tokens that it may use."""
 
+    outlet: "Outlet"
     model: str
     request: httpx.Request
     estimate: int
@@ -46,8 +49,9 @@ class Outlet:
         """Do all that can be done before a slot is ours: an empty slot is a call less."""
         body = body_of(self.provider, request.model_copy(update={"model": model}))
         return PreparedCall(
+            outlet=self,
             model=model,
-            request=self._wire.post(self._dialect.path, body, key=key),
+            request=self._wire.post(self._dialect.path, body, key=key, stream=request.stream),
             estimate=estimated_tokens(request.messages) + request.max_tokens,
         )
 
@@ -69,6 +73,26 @@ class Outlet:
         )
         completion = self._dialect.completion(payload, asked_model=call.model)
         return completion.model_copy(update={"seconds": time.monotonic() - begun})
+
+    async def open(self, call: PreparedCall, granted: Granted) -> StreamedReply:
+        """Send a request once and read up to its first piece of text.
+
+        Raises what `send` raises; then nothing is left open.
+        """
+        return await open_stream(
+            self._wire,
+            call.request,
+            self._dialect,
+            asked_model=call.model,
+            provider=self.provider.name,
+            key_setting=self.provider.key_setting,
+            granted=granted,
+        )
+
+    @property
+    def pool(self) -> PoolCounts:
+        """Count connections and requests so far."""
+        return self._wire.pool
 
     async def close(self) -> None:
         """Close the connections."""

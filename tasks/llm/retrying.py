@@ -5,10 +5,13 @@
     429                        10 times, Retry-After or 1, 2, 3 … seconds
     400, 401, 403, 404          never
 
-Each class counts for itself within one logical call. Celery retries none of these.
+Each class counts for itself within one logical call. A pause that ends after the call's deadline is
+not begun: the error that asked for it is raised at once. Celery retries none of these.
 """
 
+import math
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from tenacity import RetryCallState
@@ -20,27 +23,35 @@ MOST = {"network": 3, "server": 5, "rate": 10}
 
 @dataclass
 class RetryPolicy:
-    """The retries of one logical call; `scale` shortens every pause (tests)."""
+    """The retries of one model's attempts; `scale` shortens every pause (tests).
+
+    `left_s` tells how much of the call's time is left.
+    """
 
     scale: float = 1.0
+    left_s: Callable[[], float] = lambda: math.inf
     spent: Counter[str] = field(default_factory=Counter)
 
     def wants(self, state: RetryCallState) -> bool:
         """Whether this outcome is worth another attempt; counts it if so (tenacity's `retry`)."""
-        error = state.outcome.exception() if state.outcome else None
-        kind = error_class(error)
+        kind = error_class(error_of(state))
         if kind is None:
             return False
         self.spent[kind] += 1
-        return self.spent[kind] <= MOST[kind]
+        return self.spent[kind] <= MOST[kind] and self.pause_s(state) < self.left_s()
 
     def pause_s(self, state: RetryCallState) -> float:
         """How long to wait before the next attempt (tenacity's `wait`)."""
-        error = state.outcome.exception() if state.outcome else None
+        error = error_of(state)
         kind = error_class(error)
         if isinstance(error, RateLimitedError):
             return error.wait_s if error.wait_s is not None else self.spent["rate"] * self.scale
         return self.scale * (2.0 ** (self.spent["network"] - 1) if kind == "network" else 1.0)
+
+
+def error_of(state: RetryCallState) -> BaseException | None:
+    """What an attempt raised."""
+    return state.outcome.exception() if state.outcome else None
 
 
 def error_class(error: BaseException | None) -> str | None:

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from tasks.llm.deadline import Deadline
 from tasks.schemas.calls import CallUsage
 from tasks.schemas.completion import Completion
 
@@ -33,6 +34,7 @@ class CallScope:
 
     Of the calls that wait in one process, those of lower `rank` go first; of one rank, flows take
     turns. `accept` raises BadReplyError for a reply that is not to be shared with later callers.
+    Without a `deadline` the completer's own counts, from the call's beginning.
     """
 
     key: str
@@ -42,3 +44,4 @@ class CallScope:
     flow: str = ""
     accept: Callable[[Completion], object] | None = None
     tally: CallTally = field(default_factory=CallTally)
+    deadline: Deadline | None = None

@@ -8,6 +8,8 @@ What an answer means is `tasks.llm.answers`'s business.
 
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
+from ssl import PROTOCOL_TLS_CLIENT, SSLContext
 from typing import Any, NamedTuple
 
 import httpx
@@ -30,6 +32,20 @@ class Answer(NamedTuple):
     content: bytes
 
 
+@dataclass(frozen=True)
+class PoolCounts:
+    """Connections that are open, connections that were ever opened, requests that went out."""
+
+    open: int = 0
+    opened: int = 0
+    requests: int = 0
+
+    @property
+    def reuse_ratio(self) -> float:
+        """Requests for each connection that was opened; 0 before the first."""
+        return self.requests / self.opened if self.opened else 0.0
+
+
 class Wire:
     """Posts JSON to one provider, on one loop; close it on the loop that used it."""
 
@@ -46,15 +62,18 @@ class Wire:
         self._extensions = {"timeout": timeout.as_dict()}
         self._addresses: dict[str, httpx.URL] = {}
         self._transport: AiohttpTransport | None = None
+        self._connector: CountingConnector | None = None
+        self._requests = 0
 
-    def post(self, path: str, body: Any, *, key: str) -> httpx.Request:
+    def post(self, path: str, body: Any, *, key: str, stream: bool = False) -> httpx.Request:
         """Prepare a request, which may be sent more than once; `key` is its Idempotency-Key."""
+        accept = {"Accept": "text/event-stream"} if stream else {}
         if path not in self._addresses:
             self._addresses[path] = self._base.join(path)
         return httpx.Request(
             "POST",
             self._addresses[path],
-            headers={**self._headers, "Idempotency-Key": key},
+            headers={**self._headers, **accept, "Idempotency-Key": key},
             content=encoded(body),
             extensions=self._extensions,
         )
@@ -66,9 +85,7 @@ class Wire:
         closed. Raises httpx.HTTPError, BadReplyError for such an answer and for one that cannot be
         decompressed.
         """
-        if self._transport is None:
-            self._transport = open_transport()
-        response: httpx.Response = await self._transport.handle_async_request(request)
+        response = await self.open(request)
         try:
             content = await read_whole(response)
         except httpx.DecodingError as error:
@@ -77,11 +94,26 @@ class Wire:
             await response.aclose()
         return Answer(response.status_code, response.headers, content)
 
+    async def open(self, request: httpx.Request) -> httpx.Response:
+        """Send a request; the caller reads its answer and closes it. Raises httpx.HTTPError."""
+        if self._transport is None:
+            self._connector = CountingConnector()
+            self._transport = open_transport(self._connector)
+        self._requests += 1
+        response: httpx.Response = await self._transport.handle_async_request(request)
+        return response
+
     async def close(self) -> None:
         """Close the connections."""
         if self._transport is not None:
             await self._transport.aclose()
             self._transport = None
+
+    @property
+    def pool(self) -> PoolCounts:
+        """Count connections and requests so far."""
+        pool = self._connector
+        return PoolCounts(pool.open, pool.opened, self._requests) if pool else PoolCounts()
 
 
 async def read_whole(response: httpx.Response) -> bytes:
@@ -108,12 +140,34 @@ def encoded(body: Any) -> bytes:
         return json.dumps(body).encode()
 
 
-def open_transport() -> AiohttpTransport:
+class CountingConnector(TCPConnector):
+    """A pool without a cap that knows how many connections it opened and has open.
+
+    aiohttp (3.14) has no public count, and its tracing costs every request a tenth of its CPU time.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(limit=0, limit_per_host=0, keepalive_timeout=KEEPALIVE_S)
+        self.opened = 0
+
+    @property
+    def open(self) -> int:
+        """Count the connections in use and the idle ones."""
+        return len(self._acquired) + sum(len(idle) for idle in self._conns.values())
+
+    async def _create_connection(self, *arguments: Any, **named: Any) -> Any:
+        connection = await super()._create_connection(*arguments, **named)
+        self.opened += 1
+        return connection
+
+
+def open_transport(connector: TCPConnector | None = None) -> AiohttpTransport:
     """Open a pool of connections, on the loop that uses it."""
     session = ClientSession(
-        connector=TCPConnector(limit=0, limit_per_host=0, keepalive_timeout=KEEPALIVE_S),
+        connector=connector or CountingConnector(),
         timeout=ClientTimeout(total=None),
         cookie_jar=DummyCookieJar(),
         auto_decompress=False,
     )
-    return AiohttpTransport(client=session)
+    # the session has a context of its own; without this one httpx reads all certificates again
+    return AiohttpTransport(client=session, verify=SSLContext(PROTOCOL_TLS_CLIENT))

@@ -7,7 +7,7 @@ from tasks.schemas.frozen import Frozen
 
 
 class ChatRequest(Frozen):
-    """What is asked; `schema_` with its name makes the call a structured one.
+    """What is asked; a schema with its name makes the call a structured one.
 
     `cache` says whether the reply may be shared with those who ask the same; None leaves it to the
     temperature (0 may).
@@ -20,6 +20,7 @@ class ChatRequest(Frozen):
     schema_name: str = ""
     schema_body: dict[str, Any] | None = None
     cache: bool | None = None
+    stream: bool = False
 
 
 class Completion(Frozen):
@@ -32,3 +33,17 @@ class Completion(Frozen):
     completion_tokens: int
     seconds: float = 0.0
     attempts: int = 1
+
+
+class StreamEvent(Frozen):
+    """One event of a reply that is being written; only what the provider named is set.
+
+    `last` says that nothing comes after it.
+    """
+
+    text: str = ""
+    finish_reason: str = ""
+    model: str = ""
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    last: bool = False

@@ -6,12 +6,12 @@ The scripts of the ledger count each run's calls down as its steps settle; here 
 from functools import lru_cache
 from importlib.resources import files
 
+from tasks.connection import TextRedis
 from tasks.pipelining import Pipelining, Script
 from tasks.routing import rank_of
 from tasks.schemas.load import Backlog, Pace
 from tasks.schemas.plan import RunPlan
 from tasks.store import keys
-from tasks.store.connection import TextRedis
 
 UNWRITTEN_MS = 60_000
 RUNS_LOOKED_AT = 20

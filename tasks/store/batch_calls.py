@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from tasks.connection import TextRedis
 from tasks.errors import StaleLeaseError
 from tasks.pipelining import Argument, Pipelining
 from tasks.schemas.batches import FREE, BatchReply, CallRow, Chunk, PendingCall
 from tasks.schemas.ledger import Claim
 from tasks.store import keys
-from tasks.store.connection import TextRedis
 from tasks.store.scripts import Scripts
 
 PARKED_MS = 6 * 3600 * 1000  # a parked step is looked at now and then, whatever became of its calls

@@ -10,6 +10,7 @@ from functools import lru_cache
 
 PREFIX = "castline"
 RUNS = f"{PREFIX}:runs"
+TRACES = f"{PREFIX}:traces"  # runs whose trace is open
 LOAD = f"{PREFIX}:load"
 DUE = f"{PREFIX}:due"
 CONSUMED = f"{PREFIX}:consumed"

@@ -9,6 +9,7 @@ the very same scripts on fakeredis.
 
 from collections.abc import Mapping
 
+from tasks.connection import TextRedis
 from tasks.errors import StaleLeaseError
 from tasks.pipelining import Pipelining
 from tasks.routing import rank_of
@@ -16,7 +17,6 @@ from tasks.schemas.calls import CallUsage
 from tasks.schemas.ledger import Claim, RunSnapshot, StoredDocument
 from tasks.schemas.plan import RunPlan, StepState
 from tasks.store import keys
-from tasks.store.connection import TextRedis
 from tasks.store.reader import unknown_run
 from tasks.store.rows import counters, dependents, held_back, initial, open_needs, reopened_needs
 from tasks.store.scripts import Scripts

@@ -3,6 +3,7 @@
 import json
 from collections.abc import AsyncIterator, Sequence
 
+from tasks.connection import TextRedis
 from tasks.errors import BadInputError
 from tasks.pipelining import Pipelining
 from tasks.schemas.batches import BatchStanding, Chunk
@@ -11,7 +12,6 @@ from tasks.schemas.plan import Request, StepRow
 from tasks.schemas.status import StepEvent
 from tasks.schemas.steps import StepName
 from tasks.store import keys
-from tasks.store.connection import TextRedis
 from tasks.store.rows import COUNTERS
 
 

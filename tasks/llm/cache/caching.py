@@ -27,6 +27,7 @@ from typing import Any, Protocol
 from tasks.errors import BadReplyError, PermanentError, ServiceAwayError
 from tasks.llm.cache.outcome import Outcome, outcome_of
 from tasks.llm.cache.shelf import Shelf
+from tasks.llm.deadline import Deadline
 from tasks.llm.providers import Provider
 from tasks.llm.scope import CallScope, CallTally
 from tasks.llm.structured import Completes
@@ -128,16 +129,19 @@ class CachingCompleter:
         flight = self._flights.get(call.entry)
         if flight is None:
             flight = self._flights[call.entry] = Flight()
-            ours = replace(call, scope=replace(call.scope, tally=flight.tally))
+            # its time is the completer's: those who wait have each their own
+            ours = replace(call, scope=replace(call.scope, tally=flight.tally, deadline=None))
             flight.task = asyncio.create_task(self._fly(shelf, ours))
             flight.task.add_done_callback(lambda _: self._land(call.entry, flight))
-        return await self._board(call.entry, flight, tally)
+        return await self._board(call.entry, flight, tally, call.scope.deadline)
 
-    async def _board(self, entry: str, flight: Flight, tally: CallTally) -> Completion:
+    async def _board(
+        self, entry: str, flight: Flight, tally: CallTally, deadline: Deadline | None
+    ) -> Completion:
         flight.waiting += 1
         got: Completion | None = None
         try:
-            got = await asyncio.shield(flight.task)
+            got = await landed(flight, deadline)
             return got
         finally:
             flight.waiting -= 1
@@ -211,6 +215,17 @@ class CachingCompleter:
         if not self._away:
             self._away = True
             log.warning("model calls go on without the response cache: %s", error)
+
+
+async def landed(flight: Flight, deadline: Deadline | None) -> Completion:
+    """Wait for a flight, at most as long as the one who waits may."""
+    if deadline is None:
+        return await asyncio.shield(flight.task)
+    async with deadline.enforced():
+        try:
+            return await asyncio.shield(flight.task)
+        finally:
+            deadline.attempts = flight.tally.usage.made
 
 
 def idempotent(request: ChatRequest) -> bool:

@@ -190,7 +190,7 @@ async def test_an_open_breaker_degrades_to_the_fallback_provider() -> None:
             done = [await caller.call() for _ in range(3)]
             assert (await caller.state()).breaker == "open"
     assert [one.model for one in done] == ["big-1"] * 3
-    assert done[-1].attempts == 2  # asked at the gate, which is open, then the fallback
+    assert done[-1].attempts == 1  # the gate is open: nothing left for the first provider
 
 
 async def test_an_open_breaker_without_another_provider_is_told() -> None:

@@ -152,3 +152,22 @@ async def test_limits_hold_and_say_when_to_come_back(
             await caller.call()
     assert caught.value.wait_s
     assert caught.value.wait_s > 1
+
+
+async def test_a_streamed_reply_says_what_the_whole_one_says(dialect: DialectName) -> None:
+    async with simulated(dialect) as (caller, url):
+        whole = await caller.call(max_tokens=400)
+        text, events = await caller.streamed()
+        seen = await stats(url)
+    assert text == whole.text
+    assert sum(bool(event.text) for event in events) > 1
+    assert "stop" in {event.finish_reason for event in events}
+    assert {"m-1"} == {event.model for event in events if event.model}
+    counted = sum(e.completion_tokens for e in events) + whole.completion_tokens
+    assert counted == seen["tokens"]["completion"]
+
+
+async def test_a_stream_that_is_cut_is_an_outage(dialect: DialectName) -> None:
+    async with simulated(dialect, faults="drop=1") as (caller, _):
+        with pytest.raises(ProviderDownError):
+            await caller.streamed()

@@ -1,0 +1,235 @@
+"""What one client holds on its loop: the gate, the completer, and who is under way.
+
+`tasks.llm.client` is its face for callers on other threads and loops.
+"""
+
+import asyncio
+import contextlib
+import logging
+import uuid
+from collections.abc import AsyncIterator, Callable
+from typing import Any, TypedDict
+
+from tasks.connection import connect
+from tasks.errors import BadReplyError, CastlineError
+from tasks.gate.gate import Gate
+from tasks.gate.in_memory import MemoryRules
+from tasks.gate.on_redis import RedisRules
+from tasks.llm.admission import Admission
+from tasks.llm.cache.caching import CachingCompleter
+from tasks.llm.cache.memory import MemoryShelf
+from tasks.llm.cache.shared import RedisShelf
+from tasks.llm.cache.shelf import Shelf
+from tasks.llm.combined import Small
+from tasks.llm.completer import Completer
+from tasks.llm.deadline import Deadline
+from tasks.llm.providers import Provider, gate_limits
+from tasks.llm.scope import CallScope, CallTally
+from tasks.llm.small import SmallTalk
+from tasks.schemas.completion import ChatRequest, Completion
+from tasks.settings import Settings
+
+log = logging.getLogger(__name__)
+
+FILTERED = frozenset({"content_filter", "refusal"})
+IN_MEMORY = "in-memory"
+ON_REDIS = "redis"
+
+Put = Callable[[str | CastlineError | None], Any]
+
+
+class ClientStatus(TypedDict):
+    """A client at one moment; `gate` is `redis` (shared with a cluster) or `in-memory`.
+
+    `in_flight` calls hold one of the client's places, `waiting` ones wait for one; `at_gate` of the
+    first wait for the provider's limits; `small_waiting` questions gather. `reuse_ratio` is
+    requests for each connection.
+    """
+
+    provider: str
+    model: str
+    gate: str
+    in_flight: int
+    waiting: int
+    at_gate: int
+    small_waiting: int
+    connections_open: int
+    connections_opened: int
+    requests: int
+    reuse_ratio: float
+    calls_made: int
+    calls_failed: int
+    retried: int
+    cached: int
+    prompt_tokens: int
+    completion_tokens: int
+
+
+class Session:
+    """The calls of one client; made and closed on the loop that runs them."""
+
+    def __init__(self, settings: Settings, provider: Provider) -> None:
+        self.provider = provider
+        self.loop = asyncio.get_running_loop()
+        self._redis = redis_of(settings)
+        rules = MemoryRules() if self._redis is None else RedisRules(self._redis)
+        self._gate = Gate(rules, gate_limits(provider), lease_s=settings.lease_s)
+        self._completer = Completer(
+            provider,
+            self._gate,
+            retry_scale=settings.retry_scale,
+            call_deadline_s=settings.async_timeout_s,
+        )
+        self._replies = CachingCompleter(
+            self._completer,
+            shelf_of(settings, self._redis),
+            ttl_s=settings.cache_ttl_s,
+            lease_s=settings.lease_s,
+        )
+        self._timeout_s = settings.async_timeout_s
+        self._admission = Admission(
+            places=settings.async_workers, queue_size=settings.async_queue_size
+        )
+        self._small = SmallTalk(
+            provider,
+            lambda request: self.complete(request, patient=True),
+            size=settings.async_small_size,
+            wait_s=settings.async_small_wait_s,
+            max_waiting=settings.async_queue_size,
+            in_flight=settings.async_workers,
+        )
+        self._tally = CallTally()
+        self._made = 0
+        self._failed = 0
+        self._ongoing: set[asyncio.Task[Any]] = set()
+
+    async def chat(self, request: ChatRequest, *, patient: bool = False) -> str:
+        """Make one call for its text. Raises what `complete` raises."""
+        return (await self.complete(request, patient=patient)).text
+
+    async def complete(self, request: ChatRequest, *, patient: bool = False) -> Completion:
+        """Make one call when there is a place for it.
+
+        The deadline counts from now, or from its place for a `patient` caller. Raises
+        QueueFullError, DeadlineError, BadReplyError without text, and what the completer raises.
+        """
+        async with self._place(patient=patient) as scope:
+            return with_text(await self._replies.complete(request, key=scope.key, scope=scope))
+
+    async def ask_small(self, small: Small, priority: int) -> str:
+        """Answer a small question together with others. Raises what `SmallTalk.ask` raises."""
+        return await self._small.ask(small, priority=priority, timeout_s=self._timeout_s)
+
+    async def chat_in_turn(self, request: ChatRequest, places: asyncio.Semaphore) -> str:
+        """Make one call of a batch, whose calls share these places."""
+        async with places:
+            return await self.chat(request, patient=True)
+
+    async def relay(self, request: ChatRequest, put: Put) -> None:
+        """Make one call that is streamed: put its pieces, then None or the error that ended it.
+
+        Nobody waits for a slow reader: a reply is at most a few megabytes, a slot is dear.
+        """
+        try:
+            async with self._place() as scope:
+                stream = self._completer.stream(request, key=scope.key, scope=scope)
+                async with contextlib.aclosing(stream):
+                    async for event in stream:
+                        if event.text:
+                            put(event.text)
+            put(None)
+        except CastlineError as error:
+            put(error)
+
+    def status(self) -> ClientStatus:
+        """Count calls and connections."""
+        pool, usage = self._completer.pool, self._tally.usage
+        return {
+            "provider": self.provider.name,
+            "model": self.provider.model,
+            "gate": IN_MEMORY if self._redis is None else ON_REDIS,
+            "in_flight": self._admission.in_flight,
+            "waiting": self._admission.waiting,
+            "at_gate": self._gate.waiting(self.provider.name),
+            "small_waiting": self._small.waiting,
+            "connections_open": pool.open,
+            "connections_opened": pool.opened,
+            "requests": pool.requests,
+            "reuse_ratio": round(pool.reuse_ratio, 2),
+            "calls_made": self._made,
+            "calls_failed": self._failed,
+            "retried": usage.retried,
+            "cached": usage.cached,
+            "prompt_tokens": usage.prompt_tokens,
+            "completion_tokens": usage.completion_tokens,
+        }
+
+    async def close(self, *, now: bool = False) -> None:
+        """Let the calls that are under way end (`now`: cancel them) and close the connections."""
+        if now:
+            for task in self._ongoing:
+                task.cancel()
+        else:
+            await self._small.close()
+        if self._ongoing:
+            await asyncio.wait(self._ongoing)
+        await self._replies.close()
+        await self._gate.close()
+        if self._redis is not None:
+            await self._redis.aclose()
+
+    @contextlib.asynccontextmanager
+    async def _place(self, *, patient: bool = False) -> AsyncIterator[CallScope]:
+        """Hold one of the client's places; counts the call and how it ended."""
+        task = asyncio.current_task()
+        if task is None:
+            raise RuntimeError("calls are made in tasks")
+        self._ongoing.add(task)
+        deadline = None if patient else Deadline(self._timeout_s)
+        self._made += 1
+        try:
+            if deadline is None or self._admission.free:
+                await self._admission.enter(patient=patient)
+            else:
+                async with deadline.enforced():
+                    await self._admission.enter()
+            try:
+                yield CallScope(
+                    key=uuid.uuid4().hex,
+                    tally=self._tally,
+                    deadline=deadline or Deadline(self._timeout_s),
+                )
+            finally:
+                self._admission.leave()
+        except CastlineError:
+            self._failed += 1
+            raise
+        finally:
+            self._ongoing.discard(task)
+
+
+def redis_of(settings: Settings) -> Any | None:
+    """Open the Redis that a cluster shares, if one is configured or a local stack runs."""
+    if settings.redis_url is None and settings.stack() is None:
+        log.info("no Redis is configured: the gate is in memory, the limits this process's own")
+        return None
+    return connect(settings.broker_url())
+
+
+def shelf_of(settings: Settings, redis: Any | None) -> Shelf | None:
+    """Where shared replies lie: with the cluster's, else in memory, or nowhere."""
+    if settings.cache == "off":
+        return None
+    return MemoryShelf() if redis is None else RedisShelf(redis)
+
+
+def with_text(completion: Completion) -> Completion:
+    """Give a completion back; what was cut at its token limit is text too.
+
+    Raises BadReplyError when it has none.
+    """
+    if completion.text.strip():
+        return completion
+    if completion.finish_reason in FILTERED:
+        raise BadReplyError("the provider's content filter withheld the reply")
+    raise BadReplyError("the reply is empty")
