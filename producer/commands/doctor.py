@@ -19,7 +19,7 @@ from tasks.connection import check
 from tasks.deps import open_deps
 from tasks.errors import CastlineError
 from tasks.images.device import gpus
-from tasks.llm.providers import resolve_provider
+from tasks.llm.choosing import resolve_provider
 from tasks.profiles import defaults_of
 from tasks.settings import Settings, load_settings
 from tasks.store.blobs import Blobs

@@ -17,9 +17,15 @@ from tasks.errors import (
     RateLimitedError,
     RefusedCallError,
 )
+from tasks.llm.providers import OWN_KEY
 
-OWN_KEY = "CASTLINE_LLM_API_KEY"
 LARGEST_ERROR_BYTES = 64 * 1024
+PARAMETER_HINTS = {
+    "response_format": 'set structured = "json_object" or "prompt" of its table in castline.toml',
+    "json_schema": 'set structured = "json_object" or "prompt" of its table in castline.toml',
+    "max_tokens": 'set limit_key = "max_completion_tokens" of its table in castline.toml',
+    "temperature": 'set omit = ["temperature"] of its table in castline.toml',
+}
 UNCONNECTED = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError)
 SERVER_TROUBLE = frozenset({500, 502, 503, 504, 529})
 REFUSALS = {
@@ -30,7 +36,7 @@ REFUSALS = {
     404: "the provider does not know this address or model",
 }
 NO_SUCH_MODEL = re.compile(
-    r"model.{0,200}(not[ _](exist|found)|unknown|does not exist|not supported)"
+    r"model.{0,200}(not[ _](exist|found)|does not exist)"
     r"|(unknown|no such|invalid)[ _]model",
     re.IGNORECASE | re.DOTALL,
 )
@@ -92,7 +98,7 @@ def error_of(
     if model and (status == httpx.codes.NOT_FOUND or is_about_model(response)):
         return unknown_model(response, provider=provider, model=model)
     meaning = REFUSALS.get(status, "the provider refuses the call")
-    hint = f"check {key_setting}" if status in (401, 403) else ""
+    hint = f"check {key_setting}" if status in (401, 403) else parameter_hint(response)
     return RefusedCallError(f"{provider}: HTTP {status}, {meaning}", status=status, hint=hint)
 
 
@@ -110,16 +116,26 @@ def unknown_model(response: HttpAnswer, *, provider: str, model: str) -> Refused
 
 
 def is_about_model(response: HttpAnswer) -> bool:
-    """Whether a refusal says that the model does not exist; its words are read, never shown."""
+    """Whether a refusal says that the model does not exist."""
+    return NO_SUCH_MODEL.search(reason_of(response)) is not None
+
+
+def parameter_hint(response: HttpAnswer) -> str:
+    """Name the setting that makes up for a parameter that a refusal complains of, or ""."""
+    reason = reason_of(response)
+    return next((hint for word, hint in PARAMETER_HINTS.items() if word in reason), "")
+
+
+def reason_of(response: HttpAnswer) -> str:
+    """Read why a request was refused; it is looked through, never shown: it may hold anything."""
     refused = (httpx.codes.BAD_REQUEST, httpx.codes.NOT_FOUND)
     if response.status_code not in refused or len(response.content) > LARGEST_ERROR_BYTES:
-        return False
+        return ""
     try:
         error = json.loads(response.content)["error"]
-        said = " ".join(str(error.get(key)) for key in ("code", "message"))
+        return " ".join(str(error.get(key)) for key in ("code", "param", "message"))
     except (ValueError, RecursionError, KeyError, TypeError, AttributeError):
-        return False
-    return NO_SUCH_MODEL.search(said) is not None
+        return ""
 
 
 def retry_after_s(header: str | None, *, now: float) -> float | None:

@@ -100,11 +100,16 @@ class Outlet:
 
 
 def body_of(provider: Provider, request: ChatRequest) -> dict[str, Any]:
-    """Put a request into a provider's words, with what it takes of the schema."""
+    """Put a request into a provider's words, with what it takes of the schema and no more."""
     if provider.strict_schemas and request.schema_body is not None:
         schema = strict_schema(request.schema_body)
         request = request.model_copy(update={"schema_body": schema})
-    return DIALECTS[provider.dialect].body(request, provider.structured)
+    body = DIALECTS[provider.dialect].body(request, provider.structured)
+    if provider.limit_key not in body:
+        body[provider.limit_key] = body.pop("max_tokens")
+    for key in provider.omit:
+        body.pop(key, None)
+    return body
 
 
 def estimated_tokens(messages: tuple[Message, ...]) -> int:

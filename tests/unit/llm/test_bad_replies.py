@@ -3,6 +3,7 @@
 import gzip
 import json
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 
 import pytest
 
@@ -137,6 +138,35 @@ async def test_an_unknown_model_is_named_with_its_provider(
     assert "[providers.acme]" in error.hint
     assert "sk-123" not in str(error)
     assert len(server.bodies) == 1
+
+
+@pytest.mark.parametrize(
+    ("message", "cure"),
+    [
+        ("This model does not support response format `json_schema`", "structured"),
+        ("Unsupported parameter: 'max_tokens' is not supported with this model", "limit_key"),
+        ("Unsupported value: 'temperature' does not support 0.8 with this model.", "omit"),
+    ],
+)
+async def test_a_refused_parameter_is_told_with_the_setting_that_helps(
+    message: str, cure: str
+) -> None:
+    body = json.dumps({"error": {"message": message}}).encode()
+    error, _ = await failed_with(http(body, status="400 Bad Request"))
+    assert isinstance(error, RefusedCallError)
+    assert cure in error.hint
+    assert "does not know" not in str(error)
+
+
+async def test_a_request_holds_no_parameter_that_its_provider_refuses() -> None:
+    async with loopback(reply()) as server:
+        provider = replace(
+            provider_at(server.url), limit_key="max_completion_tokens", omit=("temperature",)
+        )
+        async with calling(provider) as caller:
+            await caller.call(max_tokens=10)
+    assert server.bodies[0]["max_completion_tokens"] == 10
+    assert not {"max_tokens", "temperature"} & set(server.bodies[0])
 
 
 async def test_a_bare_404_may_be_the_address_as_well() -> None:

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from tasks.errors import ConfigurationError
-from tasks.llm.providers import Provider, gate_limits, resolve_provider
+from tasks.llm.choosing import resolve_provider
+from tasks.llm.providers import Provider, gate_limits
 from tasks.presets import PRESETS
 from tasks.settings import Settings, read_settings
 
