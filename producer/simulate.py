@@ -40,7 +40,7 @@ def simulate(
     log: Annotated[
         Path | None, typer.Option(dir_okay=False, help="Append a JSON line per request here.")
     ] = None,
-    api_key: Annotated[str, typer.Option(help="Demand this bearer token.")] = "",
+    api_key: Annotated[str, typer.Option(help="Demand this key.")] = "",
     vision: Annotated[
         bool, typer.Option("--vision/--no-vision", help="Accept pictures in messages.")
     ] = True,

@@ -9,7 +9,8 @@ from tasks.connection import TextRedis, connect
 from tasks.gate.gate import Gate
 from tasks.gate.on_redis import RedisRules
 from tasks.llm import tracing
-from tasks.llm.providers import Provider, resolve_provider
+from tasks.llm.choosing import resolve_provider
+from tasks.llm.providers import Provider, gate_limits
 from tasks.routing import node_label
 from tasks.schemas.plan import Request
 from tasks.settings import Settings
@@ -96,9 +97,7 @@ async def open_deps(settings: Settings, *, models: bool = False) -> Deps:
 
         provider = resolve_provider(settings)
         deps.provider = provider
-        deps.gate = Gate(
-            RedisRules(redis), {provider.name: provider.limits}, lease_s=settings.lease_s
-        )
+        deps.gate = Gate(RedisRules(redis), gate_limits(provider), lease_s=settings.lease_s)
         await deps.gate.announce()
         deps.completer = CachingCompleter(
             Completer(

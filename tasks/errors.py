@@ -13,7 +13,8 @@ CastlineError
 │   ├── ConfigurationError    settings, keys, unknown providers; exit 2
 │   ├── RefusedCallError      400, 401, 403, 404 from the provider
 │   ├── BadReplyError         not valid for its schema, even after the re-ask
-│   │   └── TruncatedReplyError   the reply stopped at its token limit
+│   │   ├── TruncatedReplyError   the reply stopped at its token limit
+│   │   └── FilteredReplyError    the provider withheld the reply
 │   ├── ClientClosedError     the client was closed; also a RuntimeError
 │   ├── AsyncOffError         LLM_ASYNC_ENABLED is false; also a RuntimeError
 │   └── NoWorkerError         no live worker serves a queue that the run needs; exit 69
@@ -131,6 +132,10 @@ class BadReplyError(PermanentError):
 
 class TruncatedReplyError(BadReplyError):
     """The model's reply stopped at its token limit."""
+
+
+class FilteredReplyError(BadReplyError):
+    """The provider's content filter withheld the reply, or the model refused to answer."""
 
 
 class ClientClosedError(PermanentError, RuntimeError):

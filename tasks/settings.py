@@ -2,6 +2,7 @@
 
 import os
 import socket
+from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
 from tomllib import TOMLDecodeError
@@ -11,9 +12,7 @@ from urllib.parse import urlsplit
 from pydantic import (
     AfterValidator,
     AliasChoices,
-    BaseModel,
     BeforeValidator,
-    ConfigDict,
     Field,
     SecretStr,
     ValidationInfo,
@@ -30,13 +29,14 @@ from pydantic_settings import (
 )
 
 from tasks.errors import ConfigurationError, ServiceAwayError
+from tasks.presets import Structured
 from tasks.profiles import DEFAULT as DEFAULT_PROFILE
 from tasks.profiles import Profile, defaults_of
+from tasks.provider_table import ProviderTable, with_presets, wrong_key
 from tasks.stackfile import StackNote, read_note
 
 SIMULATED = "simulated"
 
-Structured = Literal["json_schema", "json_object", "prompt"]
 EmptyIsNone = BeforeValidator(lambda value: None if value == "" else value)
 
 
@@ -52,24 +52,12 @@ def checked_redis(url: SecretStr) -> SecretStr:
     return url
 
 
+def own_name(variable: str) -> Any:
+    """Read a setting under the name that other tools use, too."""
+    return Field(validation_alias=AliasChoices(variable, f"CASTLINE_{variable}"))
+
+
 RedisUrl = Annotated[SecretStr, AfterValidator(checked_redis)]
-
-
-class ProviderTable(BaseModel):
-    """One `[providers.NAME]` table of castline.toml; limits of 0 mean none."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    base_url: str
-    api_key: SecretStr = SecretStr("")
-    model: str
-    vision_model: str = ""
-    rpm: int = Field(default=0, ge=0)
-    tpm: int = Field(default=0, ge=0)
-    slots: int = Field(default=20, ge=1)
-    timeout_s: float = Field(default=60.0, gt=0)
-    structured: Structured = "json_schema"
-    fallback_models: tuple[str, ...] = ()
 
 
 class Settings(BaseSettings):
@@ -92,10 +80,13 @@ class Settings(BaseSettings):
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
 
     provider: str = ""
-    providers: dict[str, ProviderTable] = Field(default_factory=dict)
+    providers: Annotated[dict[str, ProviderTable], BeforeValidator(with_presets)] = Field(
+        default_factory=dict
+    )
     llm_base_url: str = ""
     llm_api_key: SecretStr = SecretStr("")
     llm_model: str = ""
+    llm_tool_model: str = ""
     llm_vision_model: str = ""
     llm_rpm: int = Field(default=0, ge=0)
     llm_tpm: int = Field(default=0, ge=0)
@@ -124,10 +115,11 @@ class Settings(BaseSettings):
         ge=1,
         validation_alias=AliasChoices("MAX_CONCURRENT", "CASTLINE_MAX_CONCURRENT"),
     )
-    bigmodel_api_key: SecretStr = Field(
-        default=SecretStr(""),
-        validation_alias=AliasChoices("BIGMODEL_API_KEY", "CASTLINE_BIGMODEL_API_KEY"),
-    )
+    openai_api_key: Annotated[SecretStr, own_name("OPENAI_API_KEY")] = SecretStr("")
+    groq_api_key: Annotated[SecretStr, own_name("GROQ_API_KEY")] = SecretStr("")
+    anthropic_api_key: Annotated[SecretStr, own_name("ANTHROPIC_API_KEY")] = SecretStr("")
+    deepseek_api_key: Annotated[SecretStr, own_name("DEEPSEEK_API_KEY")] = SecretStr("")
+    bigmodel_api_key: Annotated[SecretStr, own_name("BIGMODEL_API_KEY")] = SecretStr("")
 
     profile: Profile = DEFAULT_PROFILE
     llm_concurrency: int = Field(ge=1, le=1000)
@@ -225,7 +217,7 @@ def read_settings(**given: Any) -> Settings:
     try:
         return Settings(**given)
     except PydanticError as error:
-        lines = [f"{variable_name(e['loc'])}: {e['msg']}" for e in error.errors()]
+        lines = [wrong_setting(e) for e in error.errors(include_url=False)]
         raise ConfigurationError(
             "wrong settings: " + "; ".join(lines), hint="correct the variable or castline.toml"
         ) from None
@@ -245,6 +237,13 @@ def read_settings(**given: Any) -> Settings:
         raise ConfigurationError(
             f"{error.filename} cannot be read: {error.strerror}", hint="check its rights"
         ) from None
+
+
+def wrong_setting(error: Mapping[str, Any]) -> str:
+    """Name a wrong setting and what is wrong with it; its value may be a secret and stays out."""
+    if error["loc"] and error["loc"][0] == "providers":
+        return wrong_key(error)
+    return f"{variable_name(error['loc'])}: {error['msg']}"
 
 
 def variable_name(location: tuple[int | str, ...]) -> str:

@@ -10,7 +10,7 @@ from pydantic import SecretStr
 from tasks.gate.gate import Gate
 from tasks.gate.in_memory import MemoryRules
 from tasks.llm.completer import Completer
-from tasks.llm.providers import Provider
+from tasks.llm.providers import Provider, gate_limits
 from tasks.llm.scope import CallScope
 from tasks.llm.simulator.options import SimulatorOptions
 from tasks.llm.simulator.server import running
@@ -71,7 +71,7 @@ def scope_of(**scope: Any) -> CallScope:
 @contextlib.asynccontextmanager
 async def caller_of(provider: Provider, **options: Any) -> AsyncIterator[Caller]:
     """Open a completer whose pauses are a hundredth as long."""
-    gate = Gate(MemoryRules(), {provider.name: provider.limits})
+    gate = Gate(MemoryRules(), gate_limits(provider))
     completer = Completer(provider, gate, **{"retry_scale": 0.01, **options})
     try:
         yield Caller(completer, gate)

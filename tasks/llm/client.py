@@ -27,8 +27,8 @@ from tasks.llm.arguments import (
 )
 from tasks.llm.bridge import Bridge, awaited, closed_error
 from tasks.llm.bulk import in_order, in_order_async
+from tasks.llm.choosing import resolve_provider
 from tasks.llm.client_settings import client_settings
-from tasks.llm.providers import resolve_provider
 from tasks.llm.session import ClientStatus, Session
 from tasks.schemas.completion import ChatRequest
 

@@ -1,17 +1,14 @@
 """Completes one logical model call through gate, transport and retries.
 
 It owns attempts, deadlines and the idempotency key's journey; prompts belong to the stages, parsing
-to `tasks.llm.structured`, limits to the gate.
+to `tasks.llm.structured`, limits to the gate, the wire to `tasks.llm.outlet`.
 """
 
 import asyncio
 import logging
-import time
-from collections.abc import AsyncGenerator, Awaitable, Callable
-from dataclasses import dataclass
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
 from typing import TypeVar
 
-import httpx
 from tenacity import AsyncRetrying
 
 from tasks.errors import (
@@ -19,39 +16,27 @@ from tasks.errors import (
     ProviderDownError,
     RateLimitedError,
     RefusedCallError,
+    ServiceAwayError,
     TransientError,
 )
 from tasks.gate.gate import Gate
-from tasks.llm.answers import network_error, payload_of
 from tasks.llm.deadline import Deadline
-from tasks.llm.dialects import DIALECTS
+from tasks.llm.fallbacks import Failure, told, worth_asking
+from tasks.llm.outlet import Outlet, PreparedCall
 from tasks.llm.providers import Provider
 from tasks.llm.retrying import RetryPolicy
 from tasks.llm.scope import CallScope
-from tasks.llm.streaming import StreamedReply, open_stream
+from tasks.llm.streaming import StreamedReply
 from tasks.llm.tracing import note_completion, traced
-from tasks.llm.transport import PoolCounts, Wire
-from tasks.schemas.calls import Message
+from tasks.llm.transport import PoolCounts
 from tasks.schemas.completion import ChatRequest, Completion, StreamEvent
 from tasks.schemas.limits import Ending, Granted
 
 log = logging.getLogger(__name__)
 
-CHARACTERS_PER_TOKEN = 4
-IMAGE_TOKENS = 800
 CALL_DEADLINE_S = 3000.0
 
 T = TypeVar("T")
-
-
-@dataclass(frozen=True, kw_only=True)
-class PreparedCall:
-    """A request that is ready to leave, and the tokens that it may use."""
-
-    model: str
-    request: httpx.Request
-    estimate: int
-
 
 Attempt = Callable[[PreparedCall, CallScope, Deadline], Awaitable[T]]
 
@@ -68,23 +53,22 @@ class Completer:
         call_deadline_s: float = CALL_DEADLINE_S,
     ) -> None:
         self.provider = provider
-        self._dialect = DIALECTS[provider.dialect]
         self._gate = gate
         self._retry_scale = retry_scale
         self._deadline_s = call_deadline_s
-        self._wire = Wire(
-            provider.base_url,
-            headers=self._dialect.headers(provider.api_key.get_secret_value()),
-            timeout_s=provider.timeout_s,
-        )
+        self._outlets = {provider.name: Outlet(provider)}
+        for fallback in provider.fallbacks:
+            if fallback.provider is not None:
+                self._outlets.setdefault(fallback.provider.name, Outlet(fallback.provider))
 
     async def complete(self, request: ChatRequest, *, key: str, scope: CallScope) -> Completion:
-        """Make one logical call, with its retries and then the fallback models.
+        """Make one logical call, with its retries and then the fallbacks, each behind its own gate.
 
         `key` is sent as `Idempotency-Key` with every attempt; attempts and tokens are counted in
         the scope's tally whatever comes of them. Raises RefusedCallError (do not try
         again), RateLimitedError or ProviderDownError (all attempts spent), DeadlineError (its time
-        is over), BadReplyError.
+        is over), BadReplyError, ProviderOpenError while its breaker is open and no fallback has
+        helped.
         """
         deadline = scope.deadline or Deadline(self._deadline_s)
         async with deadline.enforced():
@@ -126,20 +110,29 @@ class Completer:
         deadline: Deadline,
     ) -> T:
         """Attempt a call until it is answered: by its model, else by the fallbacks."""
-        models = (request.model, *self.provider.fallback_models)
-        for position, model in enumerate(models):
-            asked = request if not position else request.model_copy(update={"model": model})
-            call = self._prepared(asked, key)
+        failed: list[Failure] = []
+        for outlet, model in self._targets(request.model):
+            if not worth_asking(outlet.provider, failed):
+                continue
+            call = outlet.prepared(request, model=model, key=key)
             try:
-                with traced("model call", kind="llm", ls_provider=self.provider.name) as trace:
+                with traced("model call", kind="llm", ls_provider=outlet.provider.name) as trace:
                     answer = await self._retried(attempt, call, scope, deadline)
                     if isinstance(answer, Completion):
                         note_completion(trace, answer)
                 return answer
+            except ServiceAwayError:
+                raise
             except (TransientError, RefusedCallError) as error:
-                if position + 1 == len(models) or is_about_key(error):
-                    raise
-        raise AssertionError("there is always one model to ask")
+                failed.append(Failure(provider=outlet.provider, error=error))
+        raise told(failed)
+
+    def _targets(self, model: str) -> Iterator[tuple[Outlet, str]]:
+        """List whom to ask, in order: the model that was chosen, then the fallbacks."""
+        yield self._outlets[self.provider.name], model
+        for fallback in self.provider.fallbacks:
+            provider = fallback.provider or self.provider
+            yield self._outlets[provider.name], fallback.model
 
     async def _retried(
         self, attempt: Attempt[T], call: PreparedCall, scope: CallScope, deadline: Deadline
@@ -161,21 +154,12 @@ class Completer:
         policy = RetryPolicy(scale=self._retry_scale, left_s=lambda: deadline.left_s)
         return await AsyncRetrying(retry=policy.wants, wait=policy.pause_s, reraise=True)(again)
 
-    def _prepared(self, request: ChatRequest, key: str) -> PreparedCall:
-        """Do all that can be done before a slot is ours: an empty slot is a call less."""
-        body = self._dialect.body(request, self.provider.structured)
-        return PreparedCall(
-            model=request.model,
-            request=self._wire.post(self._dialect.path, body, key=key, stream=request.stream),
-            estimate=estimated_tokens(request.messages) + request.max_tokens,
-        )
-
     async def _attempt(
         self, call: PreparedCall, scope: CallScope, deadline: Deadline
     ) -> Completion:
         granted = await self._granted(call, scope, deadline)
         try:
-            completion = await self._send(call)
+            completion = await call.outlet.send(call)
         except BaseException as error:
             await self._give_up(granted, error)
             raise
@@ -188,21 +172,14 @@ class Completer:
     ) -> StreamedReply:
         granted = await self._granted(call, scope, deadline)
         try:
-            return await open_stream(
-                self._wire,
-                call.request,
-                self._dialect,
-                asked_model=call.model,
-                provider=self.provider.name,
-                granted=granted,
-            )
+            return await call.outlet.open(call, granted)
         except BaseException as error:
             await self._give_up(granted, error)
             raise
 
     async def _granted(self, call: PreparedCall, scope: CallScope, deadline: Deadline) -> Granted:
         granted = await self._gate.acquire(
-            self.provider.name,
+            call.outlet.provider.name,
             tokens=call.estimate,
             run_id=scope.run_id,
             run_slots=scope.run_slots,
@@ -217,7 +194,7 @@ class Completer:
         """Return the slot of a call that failed; tell the gate what that says of the provider."""
         try:
             if isinstance(error, RateLimitedError) and error.wait_s:
-                await self._gate.block(self.provider.name, error.wait_s)
+                await self._gate.block(granted.provider, error.wait_s)
         finally:
             self._settle(granted, None, error)
 
@@ -232,24 +209,15 @@ class Completer:
         )
         returned.add_done_callback(note_unreturned)
 
-    async def _send(self, call: PreparedCall) -> Completion:
-        begun = time.monotonic()
-        try:
-            response = await self._wire.send(call.request)
-        except httpx.HTTPError as error:
-            raise network_error(error, provider=self.provider.name) from error
-        payload = payload_of(response, provider=self.provider.name)
-        completion = self._dialect.completion(payload, asked_model=call.model)
-        return completion.model_copy(update={"seconds": time.monotonic() - begun})
-
     @property
     def pool(self) -> PoolCounts:
         """Count connections and requests so far."""
-        return self._wire.pool
+        return self._outlets[self.provider.name].pool
 
     async def close(self) -> None:
         """Close the connections."""
-        await self._wire.close()
+        for outlet in self._outlets.values():
+            await outlet.close()
 
 
 def note_unreturned(returned: "asyncio.Future[None]") -> None:
@@ -265,18 +233,3 @@ def ending_of(error: BaseException | None) -> Ending:
     if isinstance(error, RateLimitedError):
         return "limited"
     return "down" if isinstance(error, ProviderDownError) else "other"
-
-
-def is_about_key(error: Exception) -> bool:
-    """Whether another model would be refused for the same reason."""
-    return isinstance(error, RefusedCallError) and error.status in (401, 403)
-
-
-def estimated_tokens(messages: tuple[Message, ...]) -> int:
-    """Estimate a prompt's tokens: 4 ASCII characters or 1 other character each, 800 a picture."""
-    total = 0
-    for message in messages:
-        ascii_count = len(message.content.encode("ascii", "ignore"))
-        total += ascii_count // CHARACTERS_PER_TOKEN + (len(message.content) - ascii_count) + 4
-        total += IMAGE_TOKENS if message.image else 0
-    return total

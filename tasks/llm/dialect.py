@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from typing import Any, Protocol
 
+from tasks.presets import Structured
 from tasks.schemas.completion import ChatRequest, Completion, StreamEvent
-from tasks.settings import Structured
 
 
 class Dialect(Protocol):

@@ -5,9 +5,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from tasks.errors import BadReplyError, ProviderDownError
+from tasks.presets import Structured
 from tasks.schemas.calls import Message
 from tasks.schemas.completion import ChatRequest, Completion, StreamEvent
-from tasks.settings import Structured
 
 DONE = "[DONE]"
 
@@ -86,10 +86,12 @@ def completion(payload: Any, *, asked_model: str) -> Completion:
     """Read a reply's payload. Raises BadReplyError when it is not a chat completion."""
     try:
         choice = payload["choices"][0]
+        message = choice["message"]
+        refused = bool(message.get("refusal")) and not message.get("content")
         usage = payload.get("usage") or {}
         return Completion(
-            text=choice["message"].get("content") or "",
-            finish_reason=choice.get("finish_reason") or "",
+            text=message.get("content") or "",
+            finish_reason="refusal" if refused else choice.get("finish_reason") or "",
             model=payload.get("model") or asked_model,
             prompt_tokens=int(usage.get("prompt_tokens") or 0),
             completion_tokens=int(usage.get("completion_tokens") or 0),

@@ -1,17 +1,29 @@
-"""Which provider is called, where, with which models and limits; resolved from the settings."""
+"""What a provider is: where it is called, with which models, key and limits.
+
+Which one is called is `tasks.llm.choosing`'s business.
+"""
 
 from dataclasses import dataclass
+from typing import Literal
 
 from pydantic import SecretStr
 
 from tasks.errors import ConfigurationError
+from tasks.presets import DialectName, LimitKey, Structured
 from tasks.schemas.limits import Limits
-from tasks.settings import SIMULATED, ProviderTable, Settings, Structured
+from tasks.settings import SIMULATED
+
+Task = Literal["chat", "tool"]
+OWN_KEY = "CASTLINE_LLM_API_KEY"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Provider:
-    """One provider, ready to be called; `vision_model` is empty when it cannot see."""
+    """One provider, ready to be called; `vision_model` is empty when it cannot see.
+
+    `fallbacks` are asked in order when the model that was asked fails; `key_setting` names the
+    setting that holds the key, for messages; `omit` is left out of its requests.
+    """
 
     name: str
     base_url: str
@@ -21,10 +33,22 @@ class Provider:
     limits: Limits
     timeout_s: float
     structured: Structured
-    fallback_models: tuple[str, ...] = ()
-    dialect: str = "openai"
-    batch_api: bool = True
+    tool_model: str = ""
+    fallbacks: tuple["Fallback", ...] = ()
+    dialect: DialectName = "openai"
+    strict_schemas: bool = False
     max_batch: int = 1000
+    batch_api: bool = True
+    key_setting: str = OWN_KEY
+    limit_key: LimitKey = "max_tokens"
+    omit: tuple[str, ...] = ()
+
+    @property
+    def fallback_models(self) -> tuple[str, ...]:
+        """Name the fallbacks, those of other providers with their provider."""
+        return tuple(
+            f"{f.provider.name}/{f.model}" if f.provider else f.model for f in self.fallbacks
+        )
 
     @property
     def has_batches(self) -> bool:
@@ -36,78 +60,28 @@ class Provider:
         """Whether its texts come from the simulated provider."""
         return self.name == SIMULATED
 
+    def model_for(self, task: Task, *, sees: bool = False) -> str:
+        """Choose the model by what is to be done; `sees` when there is a picture to look at.
 
-def resolve_provider(settings: Settings) -> Provider:
-    """Choose the provider: castline.toml's, else CASTLINE_LLM_*, else the local stack's simulated.
-
-    Raises ConfigurationError that names the missing or unknown setting.
-    """
-    if settings.provider and settings.provider != SIMULATED:
-        return from_table(settings, settings.provider)
-    if settings.llm_base_url and settings.provider != SIMULATED:
-        return from_environment(settings)
-    note = settings.stack()
-    if note is not None and note.simulate_url:
-        return simulated_provider(note.simulate_url, slots=settings.max_concurrent)
-    raise ConfigurationError(
-        "no model provider is configured",
-        hint="set CASTLINE_LLM_BASE_URL, CASTLINE_LLM_API_KEY and CASTLINE_LLM_MODEL, "
-        "or start `castline simulate` and point CASTLINE_LLM_BASE_URL at it",
-    )
+        Raises ConfigurationError when a picture meets a provider without a vision model.
+        """
+        if not sees:
+            return (self.tool_model if task == "tool" else "") or self.model
+        if not self.vision_model:
+            raise ConfigurationError(
+                f"provider {self.name!r} has no vision model, so it cannot look at a picture",
+                hint=f"set vision_model of [providers.{self.name}] or CASTLINE_LLM_VISION_MODEL, "
+                "or describe the character with --text",
+            )
+        return self.vision_model
 
 
-def from_table(settings: Settings, name: str) -> Provider:
-    """Build the provider of one `[providers.NAME]` table."""
-    table: ProviderTable | None = settings.providers.get(name)
-    if table is None:
-        known = ", ".join(sorted(settings.providers)) or "none"
-        raise ConfigurationError(
-            f"unknown provider {name!r} (configured: {known})",
-            hint=f"add [providers.{name}] to castline.toml, or change CASTLINE_PROVIDER",
-        )
-    check_address(table.base_url, setting=f"base_url of provider {name!r}")
-    if not table.api_key.get_secret_value() and not is_local(table.base_url):
-        raise ConfigurationError(
-            f"provider {name!r} has no key",
-            hint=f"set CASTLINE_PROVIDERS__{name.upper()}__API_KEY",
-        )
-    return Provider(
-        name=name,
-        base_url=table.base_url,
-        api_key=table.api_key,
-        model=table.model,
-        vision_model=table.vision_model,
-        limits=Limits(rpm=table.rpm, tpm=table.tpm, slots=table.slots),
-        timeout_s=table.timeout_s,
-        structured=table.structured,
-        fallback_models=table.fallback_models,
-    )
+@dataclass(frozen=True, kw_only=True)
+class Fallback:
+    """A model to ask when those before it fail; `provider` is None for the same provider."""
 
-
-def from_environment(settings: Settings) -> Provider:
-    """Build the one provider that CASTLINE_LLM_* describes."""
-    check_address(settings.llm_base_url, setting="CASTLINE_LLM_BASE_URL")
-    key = settings.llm_api_key
-    if not key.get_secret_value():
-        key = settings.bigmodel_api_key
-    if not key.get_secret_value() and not is_local(settings.llm_base_url):
-        raise ConfigurationError(
-            f"no key for {settings.llm_base_url}", hint="set CASTLINE_LLM_API_KEY"
-        )
-    if not settings.llm_model:
-        raise ConfigurationError(
-            f"no model for {settings.llm_base_url}", hint="set CASTLINE_LLM_MODEL"
-        )
-    return Provider(
-        name="llm",
-        base_url=settings.llm_base_url,
-        api_key=key,
-        model=settings.llm_model,
-        vision_model=settings.llm_vision_model,
-        limits=Limits(rpm=settings.llm_rpm, tpm=settings.llm_tpm, slots=settings.max_concurrent),
-        timeout_s=settings.llm_timeout_s,
-        structured=settings.llm_structured,
-    )
+    model: str
+    provider: Provider | None = None
 
 
 def simulated_provider(base_url: str, *, slots: int) -> Provider:
@@ -124,15 +98,7 @@ def simulated_provider(base_url: str, *, slots: int) -> Provider:
     )
 
 
-def check_address(base_url: str, *, setting: str) -> None:
-    """Refuse what no HTTP client can call. Raises ConfigurationError."""
-    if not base_url.startswith(("http://", "https://")):
-        raise ConfigurationError(
-            f"{setting} is not a web address: {base_url!r}",
-            hint="it looks like https://api.example.com/v1",
-        )
-
-
-def is_local(base_url: str) -> bool:
-    """Whether a server is on this machine, where servers often want no key."""
-    return base_url.startswith(("http://127.", "http://localhost", "http://[::1]"))
+def gate_limits(provider: Provider) -> dict[str, Limits]:
+    """List the limits of a provider and of those that it falls back on, by their names."""
+    others = {f.provider.name: f.provider.limits for f in provider.fallbacks if f.provider}
+    return {provider.name: provider.limits, **others}

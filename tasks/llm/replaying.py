@@ -8,7 +8,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 
 from tasks.errors import PermanentError, RefusedCallError
-from tasks.llm.dialects import DIALECTS
+from tasks.llm.outlet import body_of
 from tasks.llm.pending import KnownReplies, PendingRepliesError
 from tasks.llm.providers import Provider
 from tasks.llm.scope import CallScope
@@ -51,7 +51,7 @@ class ReplayingCompleter:
         return reply.completion.model_copy(update={"attempts": reply.attempts})
 
     def _pending_call(self, request: ChatRequest, key: str, attempt: int) -> PendingCall:
-        body = DIALECTS[self.provider.dialect].body(request, self.provider.structured)
+        body = body_of(self.provider, request)
         text = encoded(body).decode()
         return PendingCall(key=key, model=request.model, body=text, attempt=attempt)
 

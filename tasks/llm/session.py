@@ -23,7 +23,7 @@ from tasks.llm.cache.shelf import Shelf
 from tasks.llm.combined import Small
 from tasks.llm.completer import Completer
 from tasks.llm.deadline import Deadline
-from tasks.llm.providers import Provider
+from tasks.llm.providers import Provider, gate_limits
 from tasks.llm.scope import CallScope, CallTally
 from tasks.llm.small import SmallTalk
 from tasks.schemas.completion import ChatRequest, Completion
@@ -73,7 +73,7 @@ class Session:
         self.loop = asyncio.get_running_loop()
         self._redis = redis_of(settings)
         rules = MemoryRules() if self._redis is None else RedisRules(self._redis)
-        self._gate = Gate(rules, {provider.name: provider.limits}, lease_s=settings.lease_s)
+        self._gate = Gate(rules, gate_limits(provider), lease_s=settings.lease_s)
         self._completer = Completer(
             provider,
             self._gate,

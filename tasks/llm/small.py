@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Sequence
 
 from tasks.errors import BadReplyError, CastlineError, DeadlineError, RefusedCallError
 from tasks.llm.combined import Small, alone, together, told_apart
-from tasks.llm.completer import is_about_key
+from tasks.llm.fallbacks import is_about_key
 from tasks.llm.microbatch import MicroBatcher
 from tasks.llm.providers import Provider
 from tasks.schemas.completion import ChatRequest, Completion

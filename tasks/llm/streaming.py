@@ -11,10 +11,10 @@ from dataclasses import dataclass, field
 import httpx
 
 from tasks.errors import BadReplyError, CastlineError, ProviderDownError
-from tasks.llm.answers import LARGEST_REPLY_BYTES, error_of, network_error
+from tasks.llm.answers import error_of, network_error
 from tasks.llm.deadline import Deadline
 from tasks.llm.dialect import Dialect
-from tasks.llm.transport import Wire
+from tasks.llm.transport import LARGEST_REPLY_BYTES, Answer, Wire, read_whole
 from tasks.schemas.completion import Completion, StreamEvent
 from tasks.schemas.limits import Granted
 
@@ -91,6 +91,7 @@ async def open_stream(
     *,
     asked_model: str,
     provider: str,
+    key_setting: str,
     granted: Granted,
 ) -> StreamedReply:
     """Send a request and read up to its first piece of text.
@@ -112,8 +113,8 @@ async def open_stream(
     )
     try:
         if response.status_code != httpx.codes.OK:
-            await response.aread()
-            raise error_of(response, provider=provider)
+            answer = Answer(response.status_code, response.headers, await read_whole(response))
+            raise error_of(answer, provider=provider, model=asked_model, key_setting=key_setting)
         check_kind(response, provider=provider)
         async for event in reply.events:
             reply.note(event)

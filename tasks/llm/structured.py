@@ -9,7 +9,7 @@ from typing import Any, Protocol
 from json_repair import repair_json
 from pydantic import BaseModel, ValidationError
 
-from tasks.errors import BadReplyError, ConfigurationError, TruncatedReplyError
+from tasks.errors import BadReplyError, FilteredReplyError, TruncatedReplyError
 from tasks.llm.providers import Provider
 from tasks.llm.scope import CallScope
 from tasks.schemas.calls import Message, Reply, StructuredCall
@@ -37,8 +37,8 @@ async def ask_structured(
     """Ask until the reply is valid for the call's model, at most twice.
 
     Raises BadReplyError when the re-ask does not help either, TruncatedReplyError when the reply
-    stopped at its token limit twice, ConfigurationError when a picture meets a blind provider,
-    and what the completer raises.
+    stopped at its token limit twice, FilteredReplyError when it was withheld twice,
+    ConfigurationError when a picture meets a blind provider, and what the completer raises.
     """
     request = request_of(completer, call)
     scope = replace(scope, accept=partial(parse, reply=call.reply))
@@ -57,17 +57,11 @@ async def ask_structured(
 
 
 def request_of(completer: Completes, call: StructuredCall[Any]) -> ChatRequest:
-    """Choose the model and attach the schema."""
-    provider = completer.provider
+    """Choose the model and attach the schema. Raises ConfigurationError, see `model_for`."""
     sees = any(m.image for m in call.messages)
-    if sees and not provider.vision_model:
-        raise ConfigurationError(
-            f"provider {provider.name!r} has no vision model, so it cannot look at a picture",
-            hint="set CASTLINE_LLM_VISION_MODEL, or describe the character with --text",
-        )
     return ChatRequest(
         messages=call.messages,
-        model=provider.vision_model if sees else provider.model,
+        model=completer.provider.model_for(call.task, sees=sees),
         temperature=call.temperature,
         max_tokens=call.max_tokens,
         schema_name=re.sub(r"[^A-Za-z0-9_-]", "_", call.reply.__name__),
@@ -87,7 +81,7 @@ def parse(completion: Completion, reply: type[Reply]) -> Reply:
     if completion.finish_reason == "length":
         raise TruncatedReplyError("the reply stopped at its token limit")
     if completion.finish_reason in FILTERED:
-        raise BadReplyError("the provider's content filter withheld the reply")
+        raise FilteredReplyError("the provider's content filter withheld the reply")
     if not completion.text.strip():
         raise BadReplyError("the reply is empty")
     try:

@@ -3,21 +3,33 @@
 httpx's own pool is quadratic in kept connections, and aiohttp's connector keeps to 100 unless told
 otherwise; here the gate limits, so the pool does not. Requests go straight to the transport: a
 client's cookies, redirects and authentication flows are a third of a call's CPU time and unused.
+What an answer means is `tasks.llm.answers`'s business.
 """
 
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from ssl import PROTOCOL_TLS_CLIENT, SSLContext
-from typing import Any
+from typing import Any, NamedTuple
 
 import httpx
 from aiohttp import ClientSession, ClientTimeout, DummyCookieJar, TCPConnector
 from httpx_aiohttp import AiohttpTransport
 from pydantic_core import PydanticSerializationError, to_json
 
+from tasks.errors import BadReplyError
+
 KEEPALIVE_S = 60.0
 CONNECT_S = 10.0
+LARGEST_REPLY_BYTES = 8 * 1024 * 1024
+
+
+class Answer(NamedTuple):
+    """An HTTP answer, read to its end and decompressed."""
+
+    status_code: int
+    headers: httpx.Headers
+    content: bytes
 
 
 @dataclass(frozen=True)
@@ -42,6 +54,7 @@ class Wire:
         self._headers = {
             "User-Agent": "castline",
             "Accept": "application/json",
+            "Accept-Encoding": "gzip, deflate",
             "Content-Type": "application/json",
             **headers,
         }
@@ -65,14 +78,21 @@ class Wire:
             extensions=self._extensions,
         )
 
-    async def send(self, request: httpx.Request) -> httpx.Response:
-        """Send a request and read its answer whole. Raises httpx.HTTPError."""
+    async def send(self, request: httpx.Request) -> Answer:
+        """Send a request and read its answer whole.
+
+        An answer of more than 8 MiB, compressed or not, is not read on and its connection is
+        closed. Raises httpx.HTTPError, BadReplyError for such an answer and for one that cannot be
+        decompressed.
+        """
         response = await self.open(request)
         try:
-            await response.aread()
+            content = await read_whole(response)
+        except httpx.DecodingError as error:
+            raise BadReplyError(f"{request.url.host}: the answer cannot be decompressed") from error
         finally:
             await response.aclose()
-        return response
+        return Answer(response.status_code, response.headers, content)
 
     async def open(self, request: httpx.Request) -> httpx.Response:
         """Send a request; the caller reads its answer and closes it. Raises httpx.HTTPError."""
@@ -94,6 +114,22 @@ class Wire:
         """Count connections and requests so far."""
         pool = self._connector
         return PoolCounts(pool.open, pool.opened, self._requests) if pool else PoolCounts()
+
+
+async def read_whole(response: httpx.Response) -> bytes:
+    """Read an answer's body. Raises BadReplyError when it is larger than any reply can be."""
+    packed = "content-encoding" in response.headers
+    parts: list[bytes] = []
+    size_bytes = 0
+    async for part in response.aiter_bytes() if packed else response.aiter_raw():
+        parts.append(part)
+        size_bytes += len(part)
+        if size_bytes > LARGEST_REPLY_BYTES:
+            limit = LARGEST_REPLY_BYTES // 2**20
+            raise BadReplyError(
+                f"{response.request.url.host}: an answer of more than {limit} MiB is refused"
+            )
+    return b"".join(parts)
 
 
 def encoded(body: Any) -> bytes:

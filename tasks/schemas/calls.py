@@ -24,6 +24,7 @@ class StructuredCall(Generic[Reply]):
     """One logical model call whose reply must be valid for `reply`.
 
     `name` is unique within its step (`core`, `examples.1`): it is part of the idempotency key.
+    `task` chooses between a provider's chat model and its model for tools (searches and the like).
     `cache` says whether the reply may be shared with those who ask the same; None leaves it to the
     temperature (0 may).
     """
@@ -33,6 +34,7 @@ class StructuredCall(Generic[Reply]):
     reply: type[Reply]
     temperature: float = 0.8
     max_tokens: int = 1500
+    task: Literal["chat", "tool"] = "chat"
     cache: bool | None = None
 
 

@@ -15,30 +15,35 @@ from dataclasses import dataclass
 from aiohttp import web
 
 from tasks.errors import BadInputError
+from tasks.llm.simulator.anthropic import AnthropicApi
+from tasks.llm.simulator.api import Api, Enveloped, OpenAIApi
 from tasks.llm.simulator.batches.answers import LineAnswers
 from tasks.llm.simulator.batches.batches import Batches
 from tasks.llm.simulator.batches.files import Files
 from tasks.llm.simulator.batches.routes import BatchRoutes
-from tasks.llm.simulator.bodies import HTML_PAGE, Envelope, model_list
+from tasks.llm.simulator.bodies import HTML_PAGE, model_list
 from tasks.llm.simulator.faults import Faults
 from tasks.llm.simulator.limits import Limits, Refusal
 from tasks.llm.simulator.log import GrantedRequest, RequestLog
 from tasks.llm.simulator.options import SimulatorOptions
 from tasks.llm.simulator.reply import Reply, reply_to, spoiled
-from tasks.llm.simulator.request import ChatRequest, chat_request
-from tasks.llm.simulator.responses import bad_request, error_response, json_response
+from tasks.llm.simulator.request import ChatRequest
+from tasks.llm.simulator.responses import json_response
 from tasks.llm.simulator.schema.document import document_of
 from tasks.llm.simulator.stats import Stats
 
 _MAX_BODY_BYTES = 64 * 2**20
 _CLIENT_GONE = 499
 _DROPPED = 0
+_OPENAI = OpenAIApi()
+_ANTHROPIC = AnthropicApi()
 
 
 @dataclass(kw_only=True)
 class _Grant:
     """One admitted request on its way; `status` is what it will be logged with."""
 
+    api: Api
     request: ChatRequest
     key: str
     at: float
@@ -68,6 +73,7 @@ class SimulatedProvider:
         """The routes."""
         app = web.Application(client_max_size=_MAX_BODY_BYTES)
         app.router.add_post("/v1/chat/completions", self._chat)
+        app.router.add_post("/v1/messages", self._messages)
         app.router.add_get("/v1/models", self._models)
         app.router.add_get("/stats", self._stats)
         app.router.add_post("/reset", self._reset)
@@ -87,35 +93,42 @@ class SimulatedProvider:
         return json_response({"reset": True})
 
     async def _chat(self, http: web.Request) -> web.StreamResponse:
-        if refusal := self._unauthorised(http):
+        return await self._call(http, _OPENAI)
+
+    async def _messages(self, http: web.Request) -> web.StreamResponse:
+        return await self._call(http, _ANTHROPIC)
+
+    async def _call(self, http: web.Request, api: Api) -> web.StreamResponse:
+        if refusal := self._unauthorised(http, api):
             return refusal
         try:
-            request = chat_request(await http.read(), vision=self._options.vision)
+            request = api.request(await http.read(), http.headers, vision=self._options.vision)
             if request.schema:
                 document_of(request.schema)
             written = self._written(request) if self._limits.counts_tokens else None
         except BadInputError as error:
-            return self._bad_request(error)
+            return self._bad_request(api, error)
         key = http.headers.get("Idempotency-Key", "")
         fault = self._faults.next_for(key or request.serialised)
         if fault == "429" or fault == "5xx":
-            return self._refused_by_fault(fault, key or request.serialised)
+            return self._refused_by_fault(api, fault, key or request.serialised)
         tokens = request.prompt_tokens + (written.completion_tokens if written else 0)
         if over := self._limits.admit(tokens):
-            return self._over_limit(over)
+            return self._over_limit(api, over)
         self._faults.count(key or request.serialised)
-        with self._granted(request, key) as grant:
+        with self._granted(api, request, key) as grant:
             try:
                 return await self._answer(http, grant, written, fault)
             except BadInputError as error:
                 grant.status = 400
-                return self._bad_request(error)
+                return self._bad_request(api, error)
 
     @contextlib.contextmanager
-    def _granted(self, request: ChatRequest, key: str) -> Iterator[_Grant]:
+    def _granted(self, api: Api, request: ChatRequest, key: str) -> Iterator[_Grant]:
         now = time.monotonic()
         self.stats.grant(key=key, strict=request.strict, now=now)
         grant = _Grant(
+            api=api,
             request=request,
             key=key,
             at=time.time(),
@@ -152,11 +165,8 @@ class SimulatedProvider:
             await asyncio.sleep(self._latency_s())
             grant.status = 200
             return web.Response(text=HTML_PAGE, content_type="text/html")
-        envelope = Envelope(
-            id=f"chatcmpl-{uuid.uuid4().hex[:24]}",
-            created=int(grant.at),
-            model=grant.request.model,
-            prompt_tokens=grant.request.prompt_tokens,
+        envelope = grant.api.envelope(
+            grant.request, number=uuid.uuid4().hex[:24], created=int(grant.at)
         )
         if fault == "drop":
             return await self._dropped(http, grant, envelope, reply)
@@ -167,7 +177,7 @@ class SimulatedProvider:
         return json_response(envelope.completion(reply))
 
     async def _streamed(
-        self, http: web.Request, grant: _Grant, envelope: Envelope, reply: Reply
+        self, http: web.Request, grant: _Grant, envelope: Enveloped, reply: Reply
     ) -> web.StreamResponse:
         response = _event_stream()
         await asyncio.sleep(self._latency_s())
@@ -183,7 +193,7 @@ class SimulatedProvider:
         return response
 
     async def _dropped(
-        self, http: web.Request, grant: _Grant, envelope: Envelope, reply: Reply
+        self, http: web.Request, grant: _Grant, envelope: Enveloped, reply: Reply
     ) -> web.StreamResponse:
         await asyncio.sleep(self._latency_s())
         if grant.request.stream:
@@ -225,40 +235,52 @@ class SimulatedProvider:
 
     # --- refusals ------------------------------------------------------------------------------
 
-    def _unauthorised(self, http: web.Request) -> web.Response | None:
+    def _unauthorised(self, http: web.Request, api: Api = _OPENAI) -> web.Response | None:
         key = self._options.api_key
-        if not key or http.headers.get("Authorization") == f"Bearer {key}":
+        if not key or api.key_of(http.headers) == key:
             return None
-        self.stats.rejected["401"] += 1
-        return error_response(
-            401, "Incorrect API key provided.", kind="invalid_request_error", code="invalid_api_key"
+        return self._refused(
+            api,
+            401,
+            "Incorrect API key provided.",
+            kind="invalid_request_error",
+            code="invalid_api_key",
         )
 
-    def _bad_request(self, error: BadInputError) -> web.Response:
-        self.stats.rejected["400"] += 1
-        return bad_request(str(error))
+    def _bad_request(self, api: Api, error: BadInputError) -> web.Response:
+        return self._refused(api, 400, str(error), kind="invalid_request_error", code="bad_request")
 
-    def _refused_by_fault(self, fault: str, key: str) -> web.Response:
+    def _refused_by_fault(self, api: Api, fault: str, key: str) -> web.Response:
         self._faults.count(key)
         self.stats.faults[fault] += 1
         if fault == "429":
-            return self._over_limit(Refusal("fault", 1.0))
-        self.stats.rejected["503"] += 1
-        return error_response(
-            503, "The server is overloaded.", kind="server_error", code="service_unavailable"
+            return self._over_limit(api, Refusal("fault", 1.0))
+        return self._refused(
+            api,
+            api.overloaded,
+            "The server is overloaded.",
+            kind="server_error",
+            code="service_unavailable",
         )
 
-    def _over_limit(self, refusal: Refusal) -> web.Response:
-        self.stats.rejected[refusal.limit] += 1
+    def _over_limit(self, api: Api, refusal: Refusal) -> web.Response:
         wait_s = max(1, -int(-refusal.wait_s // 1))
-        response = error_response(
+        response = self._refused(
+            api,
             429,
             f"Rate limit reached ({refusal.limit}). Please try again in {wait_s} s.",
             kind="rate_limit_error",
             code="rate_limit_exceeded",
+            counted=refusal.limit,
         )
         response.headers["Retry-After"] = str(wait_s)
         return response
+
+    def _refused(
+        self, api: Api, status: int, message: str, *, kind: str, code: str, counted: str = ""
+    ) -> web.Response:
+        self.stats.rejected[counted or str(status)] += 1
+        return json_response(api.error(status, message, kind=kind, code=code), status)
 
 
 def _event_stream() -> web.StreamResponse:

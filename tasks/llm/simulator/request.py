@@ -15,7 +15,8 @@ class BadRequestError(BadInputError):
 class ChatRequest(NamedTuple):
     """One chat completion: what it asks, and `serialised` to tell it from any other.
 
-    `schema` is the JSON schema's text, "" for none; `max_tokens` 0 means no limit.
+    `schema` is the JSON schema's text, "" for none; `max_tokens` 0 means no limit; `tool` names the
+    tool whose input the schema describes, "" when the reply itself has it.
     """
 
     model: str
@@ -28,6 +29,7 @@ class ChatRequest(NamedTuple):
     stream: bool
     stream_usage: bool
     prompt_tokens: int
+    tool: str = ""
 
 
 def chat_request(body: bytes, *, vision: bool) -> ChatRequest:

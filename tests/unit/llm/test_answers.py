@@ -39,11 +39,6 @@ def test_an_error_object_with_status_200_is_a_bad_reply() -> None:
         payload_of(answer(200, b'{"error": {"message": "secret prompt"}}'), provider="p")
 
 
-def test_a_reply_of_many_megabytes_is_refused() -> None:
-    with pytest.raises(BadReplyError, match="refused"):
-        payload_of(answer(200, b" " * (9 * 1024 * 1024)), provider="p")
-
-
 def test_a_refused_key_names_the_setting_and_never_the_key() -> None:
     with pytest.raises(RefusedCallError) as caught:
         payload_of(answer(401, b'{"error": "key sk-123 is wrong"}'), provider="p")

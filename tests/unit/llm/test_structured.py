@@ -3,7 +3,7 @@
 import pytest
 from pydantic import BaseModel, ConfigDict
 
-from tasks.errors import BadReplyError, TruncatedReplyError
+from tasks.errors import BadReplyError, FilteredReplyError, TruncatedReplyError
 from tasks.llm.structured import idempotency_key, parse
 from tasks.schemas.completion import Completion
 
@@ -55,7 +55,7 @@ def test_a_truncated_reply_is_never_mended() -> None:
 
 
 def test_a_filtered_reply_says_so() -> None:
-    with pytest.raises(BadReplyError, match="content filter"):
+    with pytest.raises(FilteredReplyError, match="content filter"):
         parse(completion("", "content_filter"), Cat)
 
 
