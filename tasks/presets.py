@@ -17,12 +17,14 @@ LimitKey = Literal["max_tokens", "max_completion_tokens"]
 class Preset:
     """One provider's defaults; `key_variable` is the environment variable of its own tools.
 
+    `model` is what is asked when nobody names one: only a model that costs nothing is a default.
     `strict_schemas` says that its strict mode takes only a part of JSON Schema, `batch_api` that it
     has OpenAI's /files and /batches; `limit_key` is what its requests call the token limit.
     """
 
     base_url: str = ""
     key_variable: str = ""
+    model: str = ""
     dialect: DialectName = "openai"
     structured: Structured = "json_schema"
     strict_schemas: bool = False
@@ -75,6 +77,7 @@ PRESETS: Mapping[str, Preset] = {
     "bigmodel": Preset(
         base_url="https://open.bigmodel.cn/api/paas/v4",
         key_variable="BIGMODEL_API_KEY",
+        model="glm-4-flash-250414",  # free (docs.bigmodel.cn, model overview, read 2026-11)
         structured="json_object",
         slots=10,  # chosen, as OpenAI's: 002 does not name it
         max_batch=100,  # chosen, the smallest of 002

@@ -78,7 +78,7 @@ class ProviderTable(BaseModel):
         for alias, key in ALIASES.items():
             if alias in table and key in table:
                 raise ValueError(f"{alias} and {key} are the same key: give one")
-        return {ALIASES.get(key, key): value for key, value in table.items()}
+        return with_model({ALIASES.get(key, key): value for key, value in table.items()})
 
     @model_validator(mode="after")
     def _some_address(self) -> "ProviderTable":
@@ -90,6 +90,13 @@ class ProviderTable(BaseModel):
     def defaults(self) -> Preset:
         """The figures for what the table leaves out."""
         return PRESETS.get(self.preset, PLAIN)
+
+
+def with_model(table: dict[Any, Any]) -> dict[Any, Any]:
+    """Name the preset's model in a table that names none, if the preset has one."""
+    name = table.get("preset")
+    preset = PRESETS.get(name, PLAIN) if isinstance(name, str) else PLAIN
+    return {"model": preset.model, **table} if preset.model else table
 
 
 def with_presets(tables: Any) -> Any:

@@ -125,7 +125,8 @@ def from_table(settings: Settings, name: str, table: ProviderTable) -> Provider:
 
 def environment_table(settings: Settings, name: str) -> ProviderTable:
     """Describe a preset's provider by CASTLINE_LLM_* alone. Raises ConfigurationError."""
-    if not settings.llm_model:
+    model = settings.llm_model or PRESETS[name].model
+    if not model:
         raise ConfigurationError(
             f"no model for provider {name!r}",
             hint=f"set CASTLINE_LLM_MODEL, or add [providers.{name}] to castline.toml",
@@ -137,7 +138,7 @@ def environment_table(settings: Settings, name: str) -> ProviderTable:
         preset=name,
         base_url=settings.llm_base_url,
         api_key=settings.llm_api_key,
-        model=settings.llm_model,
+        model=model,
         tool_model=settings.llm_tool_model,
         vision_model=settings.llm_vision_model,
         rpm=settings.llm_rpm,
@@ -152,6 +153,7 @@ def from_environment(settings: Settings) -> Provider:
     """Build the one provider that CASTLINE_LLM_* describes."""
     check_address(settings.llm_base_url, setting="CASTLINE_LLM_BASE_URL")
     preset = preset_at(settings.llm_base_url)
+    said = settings.model_fields_set
     key = settings.llm_api_key
     if not key.get_secret_value() and preset.key_variable:
         key = settings_key(settings, preset.key_variable)
@@ -170,12 +172,18 @@ def from_environment(settings: Settings) -> Provider:
         model=settings.llm_model,
         tool_model=settings.llm_tool_model,
         vision_model=settings.llm_vision_model,
-        limits=Limits(rpm=settings.llm_rpm, tpm=settings.llm_tpm, slots=settings.max_concurrent),
-        timeout_s=settings.llm_timeout_s,
-        structured=settings.llm_structured,
+        limits=Limits(
+            rpm=settings.llm_rpm,
+            tpm=settings.llm_tpm,
+            slots=settings.max_concurrent if "max_concurrent" in said else preset.slots,
+        ),
+        timeout_s=settings.llm_timeout_s if "llm_timeout_s" in said else preset.timeout_s,
+        structured=settings.llm_structured if "llm_structured" in said else preset.structured,
         strict_schemas=preset.strict_schemas,
         dialect=preset.dialect,
         limit_key=preset.limit_key,
+        max_batch=preset.max_batch,
+        batch_api=preset.batch_api,
     )
 
 

@@ -32,8 +32,6 @@ from tasks.llm.client_settings import client_settings
 from tasks.llm.session import ClientStatus, Session
 from tasks.schemas.completion import ChatRequest
 
-BATCH_SIZE = 1000
-
 
 class LLMClient:
     """Calls one provider, within its limits; close it, or use it as a context manager.
@@ -256,8 +254,14 @@ class LLMClient:
     def _batch(
         self, batch_size: int | None, max_in_flight: int | None, default: Question
     ) -> tuple[Callable[[Item], Future[str]], int]:
-        """Say how an item of a batch is started, and how many are at once."""
-        at_once = checked_count(BATCH_SIZE if batch_size is None else batch_size, name="batch_size")
+        """Say how an item of a batch is started, and how many are taken at once.
+
+        Never more than the provider takes in one batch: more are split and come back in order.
+        """
+        most = self.provider.max_batch
+        at_once = (
+            most if batch_size is None else min(checked_count(batch_size, name="batch_size"), most)
+        )
         places = asyncio.Semaphore(
             self._settings.async_workers
             if max_in_flight is None

@@ -18,6 +18,7 @@ from httpx_aiohttp import AiohttpTransport
 from pydantic_core import PydanticSerializationError, to_json
 
 from tasks.errors import BadReplyError
+from tasks.llm.content_coding import ACCEPTED, CodingError, unpacked
 
 KEEPALIVE_S = 60.0
 CONNECT_S = 10.0
@@ -54,7 +55,7 @@ class Wire:
         self._headers = {
             "User-Agent": "castline",
             "Accept": "application/json",
-            "Accept-Encoding": "gzip, deflate",
+            "Accept-Encoding": ACCEPTED,
             "Content-Type": "application/json",
             **headers,
         }
@@ -88,8 +89,6 @@ class Wire:
         response = await self.open(request)
         try:
             content = await read_whole(response)
-        except httpx.DecodingError as error:
-            raise BadReplyError(f"{request.url.host}: the answer cannot be decompressed") from error
         finally:
             await response.aclose()
         return Answer(response.status_code, response.headers, content)
@@ -117,19 +116,35 @@ class Wire:
 
 
 async def read_whole(response: httpx.Response) -> bytes:
-    """Read an answer's body. Raises BadReplyError when it is larger than any reply can be."""
-    packed = "content-encoding" in response.headers
+    """Read an answer's body and unpack it.
+
+    Raises BadReplyError when it is larger than any reply can be, or cannot be decompressed.
+    """
+    host = response.request.url.host
     parts: list[bytes] = []
     size_bytes = 0
-    async for part in response.aiter_bytes() if packed else response.aiter_raw():
+    async for part in response.aiter_raw():
         parts.append(part)
         size_bytes += len(part)
         if size_bytes > LARGEST_REPLY_BYTES:
-            limit = LARGEST_REPLY_BYTES // 2**20
-            raise BadReplyError(
-                f"{response.request.url.host}: an answer of more than {limit} MiB is refused"
-            )
-    return b"".join(parts)
+            raise too_large(host)
+    content = b"".join(parts)
+    coding = response.headers.get("content-encoding")
+    if not coding:
+        return content
+    try:
+        content = unpacked(content, coding, most_bytes=LARGEST_REPLY_BYTES)
+    except CodingError as error:
+        raise BadReplyError(f"{host}: the answer cannot be decompressed: {error}") from error
+    if len(content) > LARGEST_REPLY_BYTES:
+        raise too_large(host)
+    return content
+
+
+def too_large(host: str) -> BadReplyError:
+    """Say that an answer was not read to its end."""
+    limit = LARGEST_REPLY_BYTES // 2**20
+    return BadReplyError(f"{host}: an answer of more than {limit} MiB is refused")
 
 
 def encoded(body: Any) -> bytes:

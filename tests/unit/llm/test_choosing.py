@@ -21,7 +21,8 @@ def _own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Keep the settings of whoever runs the tests out."""
     monkeypatch.chdir(tmp_path)
     for variable in (*KEYS, "CASTLINE_PROVIDER", "CASTLINE_LLM_BASE_URL", "CASTLINE_LLM_API_KEY",
-                     "CASTLINE_LLM_MODEL", "MAX_CONCURRENT"):  # fmt: skip
+                     "CASTLINE_LLM_MODEL", "CASTLINE_LLM_STRUCTURED", "CASTLINE_LLM_TIMEOUT_S",
+                     "MAX_CONCURRENT"):  # fmt: skip
         monkeypatch.delenv(variable, raising=False)
 
 
@@ -102,6 +103,31 @@ def test_a_table_of_another_name_takes_a_preset_and_changes_all_of_it() -> None:
         "rpm": 60, "tpm": 1000, "slots": 3, "burst_s": 0.1, "breaker_failures": 2,
         "breaker_open_s": 4.0,
     }  # fmt: skip
+
+
+def test_bigmodel_needs_its_key_and_nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BIGMODEL_API_KEY", "sk-own")
+    by_table = provider_of("[providers.bigmodel]")
+    monkeypatch.setenv("CASTLINE_PROVIDER", "bigmodel")
+    assert provider_of("").model == by_table.model == PRESETS["bigmodel"].model != ""
+    monkeypatch.setenv("CASTLINE_LLM_MODEL", "glm-5")
+    assert provider_of("").model == "glm-5"
+    assert provider_of('[providers.bigmodel]\nchat_model = "glm-4.7"').model == "glm-4.7"
+
+
+def test_a_known_address_alone_brings_its_presets_figures(monkeypatch: pytest.MonkeyPatch) -> None:
+    preset = PRESETS["groq"]
+    monkeypatch.setenv("CASTLINE_LLM_BASE_URL", preset.base_url)
+    monkeypatch.setenv("CASTLINE_LLM_MODEL", "m")
+    monkeypatch.setenv("GROQ_API_KEY", "sk-own")
+    known = provider_of("")
+    assert (known.structured, known.timeout_s, known.limits.slots, known.max_batch) == (
+        preset.structured, preset.timeout_s, preset.slots, preset.max_batch)  # fmt: skip
+    monkeypatch.setenv("CASTLINE_LLM_STRUCTURED", "prompt")
+    monkeypatch.setenv("CASTLINE_LLM_TIMEOUT_S", "7")
+    monkeypatch.setenv("MAX_CONCURRENT", "3")
+    said = provider_of("")
+    assert (said.structured, said.timeout_s, said.limits.slots) == ("prompt", 7, 3)
 
 
 def test_a_providers_own_key_never_goes_to_another_address(
