@@ -6,6 +6,7 @@ to `tasks.llm.structured`, limits to the gate, the wire to `tasks.llm.outlet`.
 
 import asyncio
 import logging
+from collections import Counter
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
 from typing import TypeVar
 
@@ -24,7 +25,7 @@ from tasks.llm.deadline import Deadline
 from tasks.llm.fallbacks import Failure, told, worth_asking
 from tasks.llm.outlet import Outlet, PreparedCall
 from tasks.llm.providers import Provider
-from tasks.llm.retrying import RetryPolicy
+from tasks.llm.retrying import RetryPolicy, failure_class
 from tasks.llm.scope import CallScope
 from tasks.llm.streaming import StreamedReply
 from tasks.llm.tracing import note_completion, traced
@@ -56,6 +57,7 @@ class Completer:
         self._gate = gate
         self._retry_scale = retry_scale
         self._deadline_s = call_deadline_s
+        self.failures: Counter[str] = Counter()  # attempts that failed, by class
         self._outlets = {provider.name: Outlet(provider)}
         for fallback in provider.fallbacks:
             if fallback.provider is not None:
@@ -192,6 +194,7 @@ class Completer:
 
     async def _give_up(self, granted: Granted, error: BaseException) -> None:
         """Return the slot of a call that failed; tell the gate what that says of the provider."""
+        self.failures[failure_class(error)] += 1
         try:
             if isinstance(error, RateLimitedError) and error.wait_s:
                 await self._gate.block(granted.provider, error.wait_s)

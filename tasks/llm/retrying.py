@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 
 from tenacity import RetryCallState
 
-from tasks.errors import ProviderDownError, RateLimitedError
+from tasks.errors import BadReplyError, ProviderDownError, RateLimitedError, RefusedCallError
 
 MOST = {"network": 3, "server": 5, "rate": 10}
 
@@ -61,3 +61,12 @@ def error_class(error: BaseException | None) -> str | None:
     if isinstance(error, ProviderDownError):
         return "network" if error.status is None else "server"
     return None
+
+
+def failure_class(error: BaseException) -> str:
+    """Name a failed attempt's class, for counting, whether or not it is tried again."""
+    if isinstance(error, RefusedCallError):
+        return "refused"
+    if isinstance(error, BadReplyError):
+        return "reply"
+    return error_class(error) or "other"

@@ -43,7 +43,8 @@ class ClientStatus(TypedDict):
 
     `in_flight` calls hold one of the client's places, `waiting` ones wait for one; `at_gate` of the
     first wait for the provider's limits; `small_waiting` questions gather. `reuse_ratio` is
-    requests for each connection.
+    requests for each connection. `failures` counts attempts by class: `rate` (429), `server` (5xx),
+    `network`, `refused`, `reply`, `other`.
     """
 
     provider: str
@@ -59,6 +60,7 @@ class ClientStatus(TypedDict):
     reuse_ratio: float
     calls_made: int
     calls_failed: int
+    failures: dict[str, int]
     retried: int
     cached: int
     prompt_tokens: int
@@ -158,6 +160,7 @@ class Session:
             "reuse_ratio": round(pool.reuse_ratio, 2),
             "calls_made": self._made,
             "calls_failed": self._failed,
+            "failures": dict(self._completer.failures),
             "retried": usage.retried,
             "cached": usage.cached,
             "prompt_tokens": usage.prompt_tokens,

@@ -14,7 +14,8 @@ class SimulatorOptions(Frozen):
     `jitter` is a share of `latency_s` (0.2: ±20 %). `rpm` and `tpm` are enforced by token
     buckets of `burst` requests (0: one second's worth, at least one) and one second's tokens; or,
     with `limit_mode="window"`, as at most so many in any 60 s. A batch takes `batch_delay_s`, holds
-    at most `batch_max` requests and expires after `batch_window_s`.
+    at most `batch_max` requests and expires after `batch_window_s`. `fault_wait_s` is the
+    `Retry-After` of a 429 that is a fault.
     """
 
     host: str = "127.0.0.1"
@@ -28,6 +29,7 @@ class SimulatorOptions(Frozen):
     limit_mode: Literal["bucket", "window"] = "bucket"
     slots: int = Field(default=0, ge=0)
     faults: str = ""
+    fault_wait_s: float = Field(default=1, ge=0)
     seed: int = 0
     log: Path | None = None
     api_key: str = ""

@@ -254,7 +254,7 @@ class SimulatedProvider:
         self._faults.count(key)
         self.stats.faults[fault] += 1
         if fault == "429":
-            return self._over_limit(api, Refusal("fault", 1.0))
+            return self._over_limit(api, Refusal("fault", self._options.fault_wait_s))
         return self._refused(
             api,
             api.overloaded,
@@ -264,7 +264,7 @@ class SimulatedProvider:
         )
 
     def _over_limit(self, api: Api, refusal: Refusal) -> web.Response:
-        wait_s = max(1, -int(-refusal.wait_s // 1))
+        wait_s = max(refusal.limit != "fault", -int(-refusal.wait_s // 1))
         response = self._refused(
             api,
             429,
