@@ -29,7 +29,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 import uvloop  # noqa: E402
-from tasks.store.connection import connect  # noqa: E402
+from tasks.connection import connect  # noqa: E402
 
 from tasks.gate.gate import Gate  # noqa: E402
 from tasks.gate.on_redis import RedisRules  # noqa: E402

@@ -21,7 +21,7 @@ import asyncio, sys
 from tasks.gate.gate import Gate
 from tasks.gate.on_redis import RedisRules
 from tasks.schemas.limits import Limits
-from tasks.store.connection import connect
+from tasks.connection import connect
 
 async def hold():
     rules = RedisRules(connect(sys.argv[1]))
