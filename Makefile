@@ -26,7 +26,8 @@ check: setup
 	$(BIN)/pytest -q -n auto tests/unit
 
 test: check
-	$(BIN)/pytest -q tests/integration tests/browser
+	$(BIN)/pytest -q -n 2 --dist loadfile tests/integration
+	$(BIN)/pytest -q tests/browser
 
 bench: setup
 	$(BIN)/python benchmarks/batch.py

@@ -69,18 +69,18 @@ async def follow(
     """Show a run's progress until it ends, then write its folder; returns the exit code.
 
     Interrupted, it says how to come back, prints what there is, and the run goes on; `submitting`,
-    which comes first, is finished even then.
+    which comes first, is finished even then, and so is the folder of a run that has ended.
     """
     with interruptible() as interruption:
         if submitting is not None:
             await submitting
         snapshot = await watch_until_end(deps, run_id, interruption, quiet=quiet)
-    if interruption.stop.is_set():
-        say(f"The run goes on. Come back with: castline watch {run_id}")
-        return finish(standing(snapshot), as_json=as_json, code=interruption.code)
-    status = standing(snapshot)
-    if out is not None:
-        status = await write_folder(deps, snapshot, out)
+        status = standing(snapshot)
+        if snapshot.state != "finished":
+            say(f"The run goes on. Come back with: castline watch {run_id}")
+            return finish(status, as_json=as_json, code=interruption.code)
+        if out is not None:
+            status = await write_folder(deps, snapshot, out)
     code = DONE if status.state == "done" else WITH_FAILURES
     return finish(status, as_json=as_json, code=code)
 

@@ -187,7 +187,7 @@ def test_a_cancelled_run_says_so_and_a_retry_finishes_it(stack: Castline) -> Non
 def test_ctrl_c_ends_the_waiting_and_the_run_goes_on(stack: Castline) -> None:
     known = {line["run_id"] for line in stack.json("runs")["runs"]}
     waiting = stack.start("run", "--text", TEXT, "--personas", "3", "--tweets", "60", "--json",
-                          "--out", "left")  # fmt: skip
+                          "--max-concurrent", "2", "--out", "left")  # fmt: skip
     wait_for(
         "the new run",
         lambda: [
