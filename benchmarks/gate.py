@@ -29,8 +29,8 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 import uvloop  # noqa: E402
-from tasks.connection import connect  # noqa: E402
 
+from tasks.connection import connect  # noqa: E402
 from tasks.gate.gate import Gate  # noqa: E402
 from tasks.gate.on_redis import RedisRules  # noqa: E402
 from tasks.schemas.limits import Limits  # noqa: E402

@@ -55,7 +55,7 @@ class ProviderTable(BaseModel):
     model: Annotated[str, AfterValidator(named_model)]
     tool_model: str = ""
     vision_model: str = ""
-    fallback_models: tuple[str, ...] = ()
+    fallback_models: tuple[Annotated[str, AfterValidator(named_model)], ...] = ()
     rpm: int = Field(default=0, ge=0)
     tpm: int = Field(default=0, ge=0)
     slots: int | None = Field(default=None, ge=1)

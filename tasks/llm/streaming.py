@@ -132,6 +132,8 @@ def check_kind(response: httpx.Response, *, provider: str) -> None:
     kind = response.headers.get("content-type", "no content type")
     if not kind.startswith("text/event-stream"):
         raise BadReplyError(f"{provider}: the answer is no event stream ({kind})")
+    if response.headers.get("content-encoding", "identity") != "identity":
+        raise BadReplyError(f"{provider}: the stream is compressed, which was not asked for")
 
 
 async def events_of(
@@ -143,7 +145,7 @@ async def events_of(
     or holds something else.
     """
     reader, size, finished = EventReader(), 0, False
-    received_parts = response.aiter_bytes()
+    received_parts = response.aiter_raw()
     try:
         async for received in received_parts:
             size += len(received)

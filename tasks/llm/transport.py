@@ -68,7 +68,8 @@ class Wire:
 
     def post(self, path: str, body: Any, *, key: str, stream: bool = False) -> httpx.Request:
         """Prepare a request, which may be sent more than once; `key` is its Idempotency-Key."""
-        accept = {"Accept": "text/event-stream"} if stream else {}
+        # A stream is read as it comes: compressed, it could not be bounded piece by piece.
+        accept = {"Accept": "text/event-stream", "Accept-Encoding": "identity"} if stream else {}
         if path not in self._addresses:
             self._addresses[path] = self._base.join(path)
         return httpx.Request(

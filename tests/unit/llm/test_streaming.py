@@ -1,5 +1,6 @@
 """Replies that are read while they are written, from real servers."""
 
+import gzip
 import json
 from collections.abc import Iterator
 from typing import Any
@@ -163,3 +164,17 @@ def test_events_are_the_same_however_the_bytes_are_cut(
 
 def test_lines_of_one_event_belong_together() -> None:
     assert list(EventReader().feed(b"data: a\ndata: b\n\n\n\ndata:c\n\n")) == ["a\nb", "c"]
+
+
+@pytest.mark.anyio
+async def test_a_stream_that_is_compressed_unasked_is_refused_unread(
+    httpserver: HTTPServer,
+) -> None:
+    answer = sent(gzip.compress(events("Hi")))
+    answer.headers["Content-Encoding"] = "gzip"
+    httpserver.expect_request(PATH).respond_with_response(answer)
+    async with caller_of(provider_at(httpserver.url_for("/v1"))) as caller:
+        with pytest.raises(BadReplyError, match="compressed"):
+            await text_of(caller)
+    request, _ = httpserver.log[0]
+    assert request.headers["Accept-Encoding"] == "identity"
