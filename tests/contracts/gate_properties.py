@@ -1,5 +1,13 @@
-"""What no interleaving may break, on any rules: limits hold in every minute, everything returns."""
+"""What no interleaving may break, on any rules: limits hold in every minute, everything returns.
 
+Promised is, at every grant, for the minute that ends with it: its calls are at most `rpm` (without
+those that never left), and what they used, or reserved while they are held, is at most `tpm`. A
+call that used more than it reserved is a debt: no grant until the minute has room again. A call
+larger than `tpm` goes alone. Where limits were changed within the minute, the largest of them
+holds; slots are at most what they are at the grant.
+"""
+
+import math
 import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
@@ -11,6 +19,7 @@ from tasks.schemas.limits import Granted, Limits
 
 LEASE_S = 10.0
 MINUTE_US = 60_000_000
+CHANGES = {"slots": (1, 2, 3, 6, 9), "rpm": (1, 2, 7, 30, 60), "tpm": (1, 50, 100, 6000, 9000)}
 START_US = 1_800_000_000_000_000
 
 Action = tuple[str, int, int]
@@ -25,7 +34,9 @@ limits = st.builds(
 )
 single = st.one_of(
     st.tuples(st.just("acquire"), st.integers(0, 100), st.integers(1, 6)),
-    st.tuples(st.just("settle"), st.integers(0, 5), st.integers(0, 100)),
+    st.tuples(st.just("settle"), st.integers(0, 5), st.integers(0, 300)),
+    st.tuples(st.sampled_from(["slots", "rpm", "tpm"]), st.integers(0, 4), st.just(0)),
+    st.tuples(st.just("reset"), st.just(0), st.just(0)),
     st.tuples(st.sampled_from(["unsent", "limited", "crash"]), st.integers(0, 5), st.just(0)),
     st.tuples(st.just("late"), st.integers(0, 5), st.integers(0, 300)),
     st.tuples(st.just("renew"), st.integers(1, 9_900), st.just(0)),
@@ -40,10 +51,15 @@ late = st.tuples(st.just("late"), st.integers(0, 5), st.integers(0, 300))
 crash = st.tuples(st.just("crash"), st.integers(0, 5), st.just(0))
 settle = st.tuples(st.just("settle"), st.integers(0, 5), st.integers(0, 100))
 saturate = st.tuples(st.just("saturate"), st.integers(1, 100), st.integers(60, 120))
+few = st.tuples(st.just("saturate"), st.integers(1, 10), st.integers(1, 6))
+unsent = st.tuples(st.just("unsent"), st.integers(0, 5), st.just(0))
+change = st.tuples(st.sampled_from(["slots", "rpm", "tpm"]), st.integers(0, 4), st.just(0))
+debt = st.tuples(st.just("settle"), st.integers(0, 5), st.integers(100, 300))
 refusal = st.tuples(st.sampled_from(["unsent", "limited"]), st.integers(0, 5), st.just(0))
 
 # What rarely comes together by chance: calls held past their first lease, holders that come back
-# too late, refunds in the middle of a minute that is full.
+# too late, refunds in the middle of a minute that is full or long after the grant, limits that
+# change between two full minutes, debts.
 phrases = st.one_of(
     single.map(lambda one: [one]),
     st.tuples(full, half_lease, half_lease, full).map(list),
@@ -52,6 +68,9 @@ phrases = st.one_of(
     st.tuples(saturate, full, refusal, refusal, full, refusal, saturate).map(list),
     st.tuples(full, lease_over, settle, saturate, settle, full).map(list),
     st.tuples(full, *[half_lease] * 6, settle, settle, saturate, saturate).map(list),
+    st.tuples(full, *[half_lease] * 8, few, unsent, unsent, unsent, saturate).map(list),
+    st.tuples(saturate, change, saturate, change, full, saturate).map(list),
+    st.tuples(full, debt, debt, saturate).map(list),
 )
 actions = st.lists(phrases, max_size=8).map(lambda some: [one for each in some for one in each])
 
@@ -78,12 +97,24 @@ class Model:
     advance: Callable[[int], None]
     calls: list[Call] = field(default_factory=list)
     crashed: list[Call] = field(default_factory=list)
+    changes: dict[str, int] = field(default_factory=dict)
+    held_until: list[tuple[Limits, float]] = field(default_factory=list)
+
+    @property
+    def live(self) -> Limits:
+        """What holds now."""
+        return self.limits.model_copy(update=self.changes)
+
+    def largest(self, name: str, now: int) -> float:
+        """Find the largest of a limit's values within the last minute; 0 is none at all."""
+        recent = [held for held, until in self.held_until if until > now - MINUTE_US]
+        return max(getattr(held, name) or math.inf for held in [*recent, self.live])
 
     async def play(self, script: Sequence[Action]) -> None:
         """Do everything, then let all leases run out: nothing may be left."""
         for name, first, second in script:
             await self.do(name, first, second)
-        self.advance(20 * MINUTE_US)
+        self.advance(3 * MINUTE_US)
         state = await self.rules.state("p", self.limits)
         assert state is not None
         assert state.slots_in_use == 0
@@ -97,6 +128,8 @@ class Model:
             self.advance(first * 1000)
         elif name == "acquire":
             await self.exchange(wishes=[wish(tokens=self.share(first)) for _ in range(second)])
+        elif name == "reset" or name in CHANGES:
+            await self.change({} if name == "reset" else {name: CHANGES[name][first]})
         elif name == "saturate":
             await self.saturate(self.share(first), second)
         elif name == "renew":
@@ -117,6 +150,12 @@ class Model:
         """Take a share of the minute's tokens."""
         return self.limits.tpm * percent // 100 if self.limits.tpm else percent
 
+    async def change(self, wanted: dict[str, int]) -> None:
+        """Change a limit for everybody; without any, the configured ones hold again."""
+        self.held_until.append((self.live, self.now()))
+        self.changes = {**self.changes, **wanted} if wanted else {}
+        await self.rules.change("p", wanted)
+
     async def saturate(self, tokens: int, times: int) -> None:
         """Ask again as soon as the rules allow, and return what is granted at once."""
         for _ in range(times):
@@ -127,7 +166,7 @@ class Model:
                 self.advance(max(1, round(answer.wait_s * 1_000_000)))
 
     async def settle(self, call: Call, name: str, share: int) -> None:
-        """Return a call with what it used, never more than it reserved."""
+        """Return a call with what it used, which may be more than it reserved."""
         call.held = False
         used = call.granted.tokens * share // 100 if name == "settle" else 0
         expired = call.until <= self.now()
@@ -172,12 +211,11 @@ class Model:
 
     def check(self, now: int) -> None:
         """Slots, requests and tokens of the last minute are within their limits."""
-        assert sum(call.until > now for call in self.calls) <= self.limits.slots
+        assert sum(call.until > now for call in self.calls) <= self.live.slots
         minute = [call for call in self.calls if call.at > now - MINUTE_US]
-        if self.limits.rpm:
-            assert sum(call.requests for call in minute) <= self.limits.rpm
-        if self.limits.tpm:
-            assert sum(call.tokens for call in minute) <= self.limits.tpm
+        assert sum(call.requests for call in minute) <= self.largest("rpm", now)
+        alone = max(call.granted.tokens for call in minute)
+        assert sum(call.tokens for call in minute) <= max(alone, self.largest("tpm", now))
 
 
 def wish(*, tokens: int) -> Wish:

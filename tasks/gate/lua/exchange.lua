@@ -1,7 +1,8 @@
 -- Returns slots and takes new ones, in one call.
 -- KEYS: slots of the provider (sorted set: lease -> end), slots of the run (the same), rates (hash),
--- limits that were changed live (hash), tokens of the last minute (hash: tick -> tokens, sum,
--- first), lines that wait (hash: line -> head, count, until).
+-- limits that were changed live (hash), requests and tokens of the last minute (hash: r and t with
+-- their tick, their sums, the first tick, the tick of the last refund), lines that wait (hash: line
+-- -> head, count, until).
 -- Of rates: requests and tokens (next theoretical arrival, µs), blocked_until; of the breaker:
 -- failures, open_until, probe; of the concurrency: slots_now, successes, shrunk_at; virtual.
 -- ARGV: now in µs (0: the server's clock), lease ms, slots, run slots (0 = no cap), rpm, tpm, burst
@@ -24,7 +25,7 @@ if us == 0 then
   local time = redis.call('TIME')
   us = time[1] * 1000000 + time[2]
 end
-local TICK_US = 250000  -- the last minute's tokens are counted in quarters of a second
+local TICK_US = 250000  -- the last minute is counted in quarters of a second
 local TICKS = 241       -- a minute and the quarter that is under way
 local ms, tick = math.floor(us / 1000), math.floor(us / TICK_US)
 local TOLERANCE = 4     -- grants by which one line may be ahead of another
@@ -33,6 +34,8 @@ local LINE_MS = 1000    -- a line that did not ask for so long is dead
 
 local function burst_of(per_minute) return math.min(per_minute * burst_s / 60, per_minute / 2) end
 local function per_unit(per_minute) return 60000000 / (per_minute - burst_of(per_minute)) end
+-- How long `amount` is paid off: up, in quarters of a µs, which a time in µs since 1970 still holds.
+local function cost(per_minute, amount) return math.ceil(amount * per_unit(per_minute) * 4) / 4 end
 
 local rates = redis.call('HMGET', rates_key, 'requests', 'tokens', 'blocked_until', 'failures',
   'open_until', 'probe', 'slots_now', 'successes', 'shrunk_at', 'virtual')
@@ -44,31 +47,29 @@ local successes, shrunk_at = tonumber(rates[8] or '0') or 0, tonumber(rates[9] o
 local virtual = tonumber(rates[10] or '0') or 0
 local noted, moved = false, false
 
--- Tokens of the last minute, by tick; what is older leaves the sum.
-local sum, first = 0, tick
-if tpm > 0 then
-  local kept = redis.call('HMGET', window_key, 'sum', 'first')
-  sum, first = tonumber(kept[1] or '0'), tonumber(kept[2] or tick)
+-- Requests and tokens of the last minute; what is older leaves the sums.
+local counted = rpm > 0 or tpm > 0
+local sums, first, refunded, added = { r = 0, t = 0 }, tick, -TICKS, {}
+if counted then
+  local kept = redis.call('HMGET', window_key, 'r', 't', 'first', 'refunded')
+  sums.r, sums.t = tonumber(kept[1] or '0'), tonumber(kept[2] or '0')
+  first, refunded = tonumber(kept[3] or tick), tonumber(kept[4] or refunded)
   if tick - first >= 2 * TICKS then
     redis.call('DEL', window_key)
-    sum, first = 0, tick
+    sums, first, moved = { r = 0, t = 0 }, tick, true
   end
   while first <= tick - TICKS do
-    local old = redis.call('HGET', window_key, first)
-    if old then
-      sum = sum - tonumber(old)
-      redis.call('HDEL', window_key, first)
-      moved = true
+    local old = redis.call('HMGET', window_key, 'r' .. first, 't' .. first)
+    if old[1] or old[2] then
+      sums.r, sums.t = sums.r - tonumber(old[1] or '0'), sums.t - tonumber(old[2] or '0')
+      redis.call('HDEL', window_key, 'r' .. first, 't' .. first)
     end
-    first = first + 1
+    first, moved = first + 1, true
   end
 end
 
-local function count_tokens(at, amount)
-  if at >= first then
-    redis.call('HINCRBY', window_key, at, amount)
-    sum, moved = sum + amount, true
-  end
+local function count(kind, at, amount)
+  sums[kind], added[kind .. at], moved = sums[kind] + amount, (added[kind .. at] or 0) + amount, true
 end
 
 local function note(lease, ending)
@@ -91,51 +92,51 @@ local function note(lease, ending)
 end
 
 -- Slots come back; what was reserved is corrected by what was really used, and a call that never
--- left gives its place among the requests back too.
+-- left gives its place among the requests back too. A refund makes room in the pace that an earlier
+-- pause may have made already: then the minute itself is counted (window_wait).
 local unsent, change, freed, at = 0, 0, 0, 15
 for _ = 1, tonumber(ARGV[14]) do
   local held = redis.call('ZREM', slots_key, ARGV[at])
   redis.call('ZREM', run_key, ARGV[at])
   if held == 1 then
+    local granted_at = tonumber(ARGV[at + 5])
     local difference = tonumber(ARGV[at + 2]) - tonumber(ARGV[at + 1])
     freed, change = freed + 1, change + difference
-    if ARGV[at + 4] == '0' then unsent = unsent + 1 end
-    if tpm > 0 and difference ~= 0 then
-      local granted_at = tonumber(ARGV[at + 5])
-      if granted_at >= first then
-        count_tokens(granted_at, difference)
-      elseif difference > 0 then
-        count_tokens(tick, difference)
-      end
+    if rpm > 0 and ARGV[at + 4] == '0' and granted_at >= first then
+      count('r', granted_at, -1)
+      unsent, refunded = unsent + 1, tick
+    end
+    if tpm > 0 and granted_at >= first then
+      count('t', granted_at, difference)
+    elseif tpm > 0 and difference > 0 then
+      count('t', tick, difference)
     end
     note(ARGV[at], ARGV[at + 3])
   end
   at = at + 6
 end
+local MINUTE_US = 60000000
+local function no_debt_past_a_minute(tat) return math.max(us, math.min(tat, us + MINUTE_US)) end
 local request_tat = math.max((tonumber(rates[1] or '0') or 0), us)
 local token_tat = math.max(tonumber(rates[2] or '0') or 0, us)
 local blocked = tonumber(rates[3] or '0') or 0
-if rpm > 0 and unsent > 0 then
-  request_tat, moved = math.max(us, request_tat - unsent * per_unit(rpm)), true
-end
-if tpm > 0 and change ~= 0 then
-  token_tat, moved = math.max(us, token_tat + change * per_unit(tpm)), true
-end
+if rpm > 0 then request_tat = math.max(us, request_tat - cost(rpm, unsent)) end
+if tpm > 0 then token_tat = no_debt_past_a_minute(token_tat + cost(tpm, change)) end
 
--- GCRA: how long until `amount` may be taken, and the theoretical arrival time after taking it.
-local function gcra(tat, per_minute, amount)
-  local unit = per_unit(per_minute)
+-- GCRA: how long until `amount` may be taken.
+local function pace_wait(tat, per_minute, amount)
   -- One call larger than the burst goes alone, from an empty bucket, and pays afterwards.
-  local room = math.max(0, (burst_of(per_minute) - amount) * unit)
-  return math.max(0, tat - us - room), tat + amount * unit
+  local room = math.max(0, (burst_of(per_minute) - amount) * per_unit(per_minute))
+  return math.max(0, tat - us - room)
 end
 
 -- How long until the last minute has room for `amount`; one larger than the limit goes alone.
-local function window_wait(amount)
-  local over = sum - math.max(0, tpm - amount)
+local function window_wait(kind, per_minute, amount)
+  local over = sums[kind] - math.max(0, per_minute - amount)
   local oldest = first
   while over > 0 and oldest <= tick do
-    over = over - tonumber(redis.call('HGET', window_key, oldest) or '0')
+    over = over - tonumber(redis.call('HGET', window_key, kind .. oldest) or '0')
+    over = over - (added[kind .. oldest] or 0)
     oldest = oldest + 1
   end
   if oldest == first then return 0 end
@@ -179,11 +180,13 @@ while at <= #ARGV and reason == '' do
   local start = tonumber(ARGV[at + 3]) + shift
   local order = tonumber(ARGV[at + 2]) * RANK + start
   if not redis.call('ZSCORE', slots_key, lease) then
-    local request_wait, request_after, token_wait, token_after = 0, 0, 0, 0
-    if rpm > 0 then request_wait, request_after = gcra(request_tat, rpm, 1) end
+    local request_wait, token_wait = 0, 0
+    if rpm > 0 then
+      request_wait = pace_wait(request_tat, rpm, 1)
+      if tick - refunded < TICKS then request_wait = math.max(request_wait, window_wait('r', rpm, 1)) end
+    end
     if tpm > 0 and tokens > 0 then
-      token_wait, token_after = gcra(token_tat, tpm, tokens)
-      token_wait = math.max(token_wait, window_wait(tokens))
+      token_wait = math.max(pace_wait(token_tat, tpm, tokens), window_wait('t', tpm, tokens))
     end
     local due = due_before(order)
     local half_open = open_until > 0 and open_until <= ms
@@ -204,10 +207,13 @@ while at <= #ARGV and reason == '' do
     elseif taken + due >= slots_now or (due > 0 and rpm + tpm > 0) then
       wait_us, reason = 20000, 'turn'
     else
-      if rpm > 0 then request_tat, moved = request_after, true end
+      if rpm > 0 then
+        request_tat = request_tat + cost(rpm, 1)
+        count('r', tick, 1)
+      end
       if tpm > 0 and tokens > 0 then
-        token_tat = token_after
-        count_tokens(tick, tokens)
+        token_tat = no_debt_past_a_minute(token_tat + cost(tpm, tokens))
+        count('t', tick, tokens)
       end
       redis.call('ZADD', slots_key, ms + lease_ms, lease)
       taken = taken + 1
@@ -253,12 +259,13 @@ if noted then
   redis.call('PEXPIRE', rates_key, 600000)
 end
 if moved then
-  if rpm > 0 then redis.call('HSET', rates_key, 'requests', string.format('%.0f', request_tat)) end
-  if tpm > 0 then
-    redis.call('HSET', rates_key, 'tokens', string.format('%.0f', token_tat))
-    redis.call('HSET', window_key, 'sum', sum, 'first', first)
-    redis.call('PEXPIRE', window_key, math.floor(TICKS * TICK_US / 500))
+  for field, amount in pairs(added) do
+    if amount ~= 0 then redis.call('HINCRBY', window_key, field, amount) end
   end
+  redis.call('HSET', window_key, 'r', sums.r, 't', sums.t, 'first', first, 'refunded', refunded)
+  redis.call('PEXPIRE', window_key, math.floor(TICKS * TICK_US / 500))
+  if rpm > 0 then redis.call('HSET', rates_key, 'requests', string.format('%.2f', request_tat)) end
+  if tpm > 0 then redis.call('HSET', rates_key, 'tokens', string.format('%.2f', token_tat)) end
   redis.call('PEXPIRE', rates_key, 600000)
 end
 return {granted, math.ceil(wait_us / 1000), reason, tick, virtual, shift}
