@@ -123,14 +123,14 @@ def ours(
         workers = [
             psutil.Process(service["pid"])
             for service in castline(environment, "status")["services"]
-            if service["name"].startswith(("llm", "upkeep"))
+            if service["name"].startswith(("llm", "upkeep")) and psutil.pid_exists(service["pid"])
         ]
         before = sum(sum(worker.cpu_times()[:2]) for worker in workers)
         children = os.times()
         done = castline(
             environment, "tweets", *["--persona", str(card)] * personas,
             "--calendar", str(folder / "calendar.json"), "--count", str(tweets),
-            "--out", str(folder / "out" / str(personas)),
+            "--out", tempfile.mkdtemp(dir=folder),
         )  # fmt: skip
         after = os.times()
         spent = sum(sum(worker.cpu_times()[:2]) for worker in workers) - before
