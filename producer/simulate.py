@@ -6,14 +6,12 @@ from typing import Annotated
 
 import typer
 
-from tasks.errors import BadInputError, CastlineError
+from producer.console import reporting, say
 from tasks.llm.simulator.options import SimulatorOptions
 from tasks.llm.simulator.server import serve
 
-_BAD_INPUT = 2
-_SERVICE_AWAY = 69
 
-
+@reporting
 def simulate(
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="0 chooses a free one.")] = 8765,
@@ -71,18 +69,11 @@ def simulate(
         batch_max=batch_max,
         batch_window_s=batch_window,
     )
-    try:
-        asyncio.run(serve(options, ready=lambda bound: _announce(host, bound)))
-    except CastlineError as error:
-        typer.echo(f"{error}\n{error.hint}".strip(), err=True)
-        raise typer.Exit(
-            _BAD_INPUT if isinstance(error, BadInputError) else _SERVICE_AWAY
-        ) from error
+    asyncio.run(serve(options, ready=lambda bound: _announce(host, bound)))
 
 
 def _announce(host: str, port: int) -> None:
-    typer.echo(
+    say(
         f"simulated provider on http://{host}:{port}/v1 (its replies are made up; "
-        f"numbers at http://{host}:{port}/stats; Ctrl-C ends it)",
-        err=True,
+        f"numbers at http://{host}:{port}/stats; Ctrl-C ends it)"
     )

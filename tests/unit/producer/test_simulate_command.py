@@ -1,5 +1,6 @@
 """`castline simulate` reads its options and says what is wrong with them."""
 
+import socket
 from pathlib import Path
 
 import pytest
@@ -22,6 +23,17 @@ def test_wrong_faults_are_bad_input_and_named() -> None:
     assert code == 2
     assert "teapot=1" in said
     assert "badjson" in said
+
+
+def test_a_taken_port_is_a_service_away_and_says_what_to_do() -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        code, said = invoked("--port", str(port))
+    assert code == 69
+    assert f"cannot listen on 127.0.0.1:{port}" in said
+    assert "another --port" in said
 
 
 def test_every_option_reaches_the_provider_and_its_address_is_told(
