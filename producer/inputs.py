@@ -13,6 +13,8 @@ from typing import Any
 from tasks.errors import BadInputError
 from tasks.images.intake import IntakePicture, read_picture
 from tasks.schemas.plan import Source
+from tasks.stages.calendar import HINT as CALENDAR_HINT
+from tasks.stages.calendar import parse_calendar
 from tasks.stages.read_card import read_card
 
 LONGEST_BRIEF = 20_000
@@ -92,6 +94,15 @@ def read_image(path: Path) -> Origin:
     return Origin(label=path.name, picture=read_picture(data, label=str(path)))
 
 
+def read_origins(briefs: list[Path], images: list[Path], texts: list[str]) -> list[Origin]:
+    """Read everything that characters come from. Raises BadInputError."""
+    return [
+        *(read_brief(path) for path in briefs),
+        *(read_image(path) for path in images),
+        *(brief(text, label=f"text {i}") for i, text in enumerate(texts, 1)),
+    ]
+
+
 def spread(origins: Sequence[Origin], personas: int | None) -> list[tuple[Origin, int, int]]:
     """Spread `personas` characters over the origins: (origin, its how-manieth, of how many).
 
@@ -155,3 +166,16 @@ def checked_tweet(tweet: Any, number: int, path: Path) -> dict[str, Any]:
         "text": str(tweet.get("text") or ""),
         "image_prompt": str(tweet["image_prompt"]),
     }
+
+
+def read_calendars(paths: list[Path], personas: int, tweets: int) -> tuple[str, ...]:
+    """Read calendar files: one for all characters, or one for each. Raises BadInputError."""
+    if len(paths) not in (0, 1, personas):
+        raise BadInputError(
+            f"{len(paths)} calendars for {personas} characters",
+            hint="give one --calendar for all, or one for each character",
+        )
+    texts = [read_text(path, what="calendar", hint=CALENDAR_HINT) for path in paths]
+    for path, text in zip(paths, texts, strict=True):
+        parse_calendar(text, label=str(path), days=tweets)
+    return tuple(texts)

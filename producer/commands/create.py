@@ -2,7 +2,7 @@
 
 import asyncio
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -23,17 +23,20 @@ from producer.commands.options import (
 from producer.console import print_json, reporting, say
 from producer.following import follow
 from producer.load import met_by, queue_text
-from producer.out_folder import check_out_folder
 from producer.plan import plan_pictures, plan_run
+from producer.request import (
+    build_request,
+    check_count,
+    checked_personas,
+    checked_renderer,
+    chosen,
+    source_of,
+)
 from producer.standing import standing
 from producer.submit import check_workers, new_run_id, submit
 from tasks.deps import Deps
-from tasks.errors import BadInputError
 from tasks.images.intake import portrait_png
-from tasks.images.renderer import renderer_spec
 from tasks.schemas.plan import Request, RunPlan, Source
-from tasks.stages.calendar import HINT as CALENDAR_HINT
-from tasks.stages.calendar import parse_calendar
 
 Briefs = Annotated[list[Path], typer.Option("--brief", help="Markdown brief of a character.")]
 Images = Annotated[list[Path], typer.Option("--image", help="Picture of a character.")]
@@ -68,7 +71,7 @@ def run(
 ) -> None:
     """Make characters, their tweets and the tweets' pictures: the main job."""
     check_count("--tweets", tweets)
-    origins = read_origins(brief, image, text)
+    origins = inputs.read_origins(brief, image, text)
     spread = inputs.spread(origins, checked_personas(personas))
     draft = build_request(
         "run",
@@ -79,7 +82,7 @@ def run(
         priority=priority,
         max_concurrent=max_concurrent,
         batch_api=batch_api,
-        calendars=read_calendars(calendar, len(spread), tweets),
+        calendars=inputs.read_calendars(calendar, len(spread), tweets),
         renderer=checked_renderer(renderer),
         seed=seed,
     )
@@ -102,7 +105,7 @@ def persona(
     as_json: AsJson = False,
 ) -> None:
     """Make characters only: the seven stages and the card."""
-    spread = inputs.spread(read_origins(brief, image, text), checked_personas(personas))
+    spread = inputs.spread(inputs.read_origins(brief, image, text), checked_personas(personas))
     draft = build_request(
         "persona",
         sources=(),
@@ -141,7 +144,7 @@ def tweets(
         priority=priority,
         max_concurrent=max_concurrent,
         batch_api=batch_api,
-        calendars=read_calendars(calendar, len(persona), count),
+        calendars=inputs.read_calendars(calendar, len(persona), count),
         renderer=checked_renderer(renderer),
     )
 
@@ -185,64 +188,6 @@ def images(
     raise typer.Exit(session.run(submit_and_follow))
 
 
-def read_origins(briefs: list[Path], images: list[Path], texts: list[str]) -> list[inputs.Origin]:
-    """Read everything that characters come from. Raises BadInputError."""
-    return [
-        *(inputs.read_brief(path) for path in briefs),
-        *(inputs.read_image(path) for path in images),
-        *(inputs.brief(text, label=f"text {i}") for i, text in enumerate(texts, 1)),
-    ]
-
-
-def check_count(option: str, count: int) -> None:
-    """Refuse a count below one. Raises BadInputError."""
-    if count < 1:
-        raise BadInputError(f"{option} is {count}", hint="give a whole number from 1")
-    if count > MOST_TWEETS:
-        raise BadInputError(f"{option} is {count}", hint=f"at most {MOST_TWEETS} for a character")
-
-
-MOST_TWEETS = 1000
-
-
-def checked_personas(personas: int | None) -> int | None:
-    """Refuse a number of characters below one. Raises BadInputError."""
-    if personas is not None and personas < 1:
-        raise BadInputError(f"--personas is {personas}", hint="give a whole number from 1")
-    return personas
-
-
-def checked_renderer(renderer: str) -> str:
-    """Refuse a renderer that does not exist. Raises ConfigurationError."""
-    if renderer:
-        renderer_spec(renderer)
-    return renderer
-
-
-def read_calendars(paths: list[Path], personas: int, tweets: int) -> tuple[str, ...]:
-    """Read calendar files: one for all characters, or one for each. Raises BadInputError."""
-    if len(paths) not in (0, 1, personas):
-        raise BadInputError(
-            f"{len(paths)} calendars for {personas} characters",
-            hint="give one --calendar for all, or one for each character",
-        )
-    texts = [inputs.read_text(path, what="calendar", hint=CALENDAR_HINT) for path in paths]
-    for path, text in zip(paths, texts, strict=True):
-        parse_calendar(text, label=str(path), days=tweets)
-    return tuple(texts)
-
-
-def build_request(kind: str, **fields: Any) -> Request:
-    """Build a request. Raises BadInputError for an unknown language or priority."""
-    allowed = {"language": ("en", "zh"), "priority": ("interactive", "batch")}
-    for name, values in allowed.items():
-        if name in fields and fields[name] not in values:
-            raise BadInputError(
-                f"--{name} {fields[name]!r} is unknown", hint=f"one of: {', '.join(values)}"
-            )
-    return Request.model_validate({"kind": kind, **fields})
-
-
 async def start(
     deps: Deps,
     draft: Request,
@@ -266,37 +211,6 @@ async def start(
         if origin.picture is not None:
             await deps.blobs.put_async(source.image_blob, portrait_png(origin.picture))
     return await go(deps, plan, detach=detach, as_json=as_json)
-
-
-def source_of(
-    origin: inputs.Origin, run_id: str, number: int, variant: int, variants: int
-) -> Source:
-    """Turn an origin into the source of one character."""
-    return Source(
-        label=origin.label,
-        text=origin.text,
-        image_blob=f"sources/{run_id}/p{number}.png" if origin.picture else "",
-        variant=variant,
-        variants=variants,
-    )
-
-
-def chosen(run_id: str, request: Request, out: Path | None) -> dict[str, Any]:
-    """Choose folder, first day and seed. Raises BadInputError for a folder that will not do."""
-    folder = (out or Path("castline-out") / run_id).absolute()
-    check_out_folder(folder, None)
-    return {
-        "out": str(folder),
-        "first_day": request.first_day or tomorrow(),
-        "seed": request.seed or int.from_bytes(run_id.encode()[-4:]) % 2**31,
-    }
-
-
-def tomorrow() -> str:
-    """The day that a calendar begins with, unless a file says otherwise."""
-    from datetime import UTC, datetime, timedelta
-
-    return (datetime.now(UTC) + timedelta(days=1)).date().isoformat()
 
 
 async def submit_and_tell(deps: Deps, plan: RunPlan) -> None:
