@@ -73,11 +73,7 @@ async def fulfil(deps: Deps, claim: Claim, *, made_from: str, work: Work) -> Out
         return await park(deps, claim, waiting)
     except PermanentError as error:
         return await give_up(deps, claim, error, tally)
-    except ProviderOpenError as error:
-        return await put_off(deps, claim, error, tally, delay_s=error.wait_s)
     except TransientError as error:
-        if isinstance(error, DeadlineError) and not error.attempts:
-            return await put_off(deps, claim, error, tally, delay_s=AGAIN_AFTER_S)
         return await try_later(deps, claim, error, tally)
     except Exception as error:  # a defect of ours: recorded, counted, and raised for Celery's log
         await try_later(deps, claim, CastlineError(f"internal: {type(error).__name__}"), tally)
@@ -153,16 +149,29 @@ async def send_released(deps: Deps, claim: Claim, steps: list[str]) -> None:
 
 
 async def try_later(deps: Deps, claim: Claim, error: CastlineError, tally: CallTally) -> Outcome:
-    """Make the step due again, or give up when its attempts are spent."""
-    if claim.attempt >= deps.settings.step_attempts:
-        return await give_up(deps, claim, error, tally)
-    log.warning("%s %s is tried again later: %s", claim.run_id, claim.step, error)
+    """Make the step due again, or give up when its attempts are spent.
+
+    A step that never reached its provider costs no attempt.
+    """
+    free = never_asked(error)
+    if not free:
+        if claim.attempt >= deps.settings.step_attempts:
+            return await give_up(deps, claim, error, tally)
+        log.warning("%s %s is tried again later: %s", claim.run_id, claim.step, error)
+    wait_s = error.wait_s if isinstance(error, ProviderOpenError) else AGAIN_AFTER_S * claim.attempt
     await deps.ledger.count(claim.run_id, tally.usage)
     try:
-        await deps.ledger.postpone(claim, delay_s=AGAIN_AFTER_S * claim.attempt, error=said(error))
+        await deps.ledger.postpone(claim, delay_s=wait_s, error=said(error), free=free)
     except StaleLeaseError:
         return "elsewhere"
     return "postponed"
+
+
+def never_asked(error: CastlineError) -> bool:
+    """Whether a step failed before its provider was asked anything."""
+    if isinstance(error, DeadlineError):
+        return not error.attempts
+    return isinstance(error, ProviderOpenError)
 
 
 async def park(deps: Deps, claim: Claim, waiting: PendingRepliesError) -> Outcome:
@@ -176,18 +185,6 @@ async def park(deps: Deps, claim: Claim, waiting: PendingRepliesError) -> Outcom
         return "elsewhere"
     if not parked:
         await send_released(deps, claim, [claim.step])
-    return "postponed"
-
-
-async def put_off(
-    deps: Deps, claim: Claim, error: CastlineError, tally: CallTally, *, delay_s: float
-) -> Outcome:
-    """Make a step due again that never reached the provider; that costs it no attempt."""
-    await deps.ledger.count(claim.run_id, tally.usage)
-    try:
-        await deps.ledger.postpone(claim, delay_s=delay_s, error=said(error), free=True)
-    except StaleLeaseError:
-        return "elsewhere"
     return "postponed"
 
 

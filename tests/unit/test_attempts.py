@@ -1,0 +1,36 @@
+"""Which failures of a step cost it an attempt."""
+
+import pytest
+
+from tasks.errors import (
+    CastlineError,
+    DeadlineError,
+    ProviderDownError,
+    ProviderOpenError,
+    RateLimitedError,
+)
+from tasks.execution import never_asked
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        ProviderOpenError("its breaker is open", wait_s=0),
+        DeadlineError("it waited at the gate until its time was over", attempts=0),
+    ],
+)
+def test_a_step_that_never_reached_its_provider_was_never_asked(error: CastlineError) -> None:
+    assert never_asked(error)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        DeadlineError("its time is over", attempts=2),
+        RateLimitedError("429"),
+        ProviderDownError("503"),
+        CastlineError("internal"),
+    ],
+)
+def test_a_step_whose_provider_was_asked_pays_with_an_attempt(error: CastlineError) -> None:
+    assert not never_asked(error)
