@@ -15,13 +15,16 @@ import subprocess
 import sys
 import tempfile
 import time
-import urllib.request
 from pathlib import Path
 from typing import Any
 
 import psutil
 
 ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+
+from benchmarks.provider import SimulatedServer, simulated  # noqa: E402
+
 PYTHON = [sys.executable, "-m", "producer"]
 
 
@@ -53,38 +56,6 @@ def castline(environment: dict[str, str], *arguments: str) -> dict[str, Any]:
     return dict(json.loads(done.stdout))
 
 
-def start_provider(given: argparse.Namespace, folder: Path) -> tuple[subprocess.Popen[str], str]:
-    """Start the simulated provider on a free port; returns it and its address."""
-    process = subprocess.Popen(
-        [
-            *PYTHON,
-            "simulate",
-            "--port",
-            "0",
-            "--latency",
-            str(given.latency),
-            "--slots",
-            str(given.slots),
-            "--log",
-            str(folder / "calls.jsonl"),
-        ],
-        stderr=subprocess.PIPE,
-        text=True,
-        cwd=ROOT,
-    )
-    assert process.stderr is not None
-    for line in process.stderr:
-        if "http://" in line:
-            return process, "http://" + line.split("http://")[1].split()[0]
-    raise SystemExit("the simulated provider did not start")
-
-
-def stats(address: str) -> dict[str, Any]:
-    """Ask the provider what it saw."""
-    with urllib.request.urlopen(address.removesuffix("/v1") + "/stats") as answer:  # noqa: S310
-        return dict(json.load(answer))
-
-
 def cpu_by_service(environment: dict[str, str]) -> dict[str, float]:
     """Add up the CPU seconds of each kind of service, with its children."""
     spent: dict[str, float] = {}
@@ -111,13 +82,9 @@ def bound(
     }
 
 
-def main() -> int:
-    """Run the batch and print the table."""
-    given = options()
-    folder = given.keep or Path(tempfile.mkdtemp(prefix="castline-batch-"))
-    folder.mkdir(parents=True, exist_ok=True)
-    provider, address = start_provider(given, folder)
-    environment = {
+def environment_of(given: argparse.Namespace, folder: Path, address: str) -> dict[str, str]:
+    """Build the environment of all commands."""
+    return {
         **{k: v for k, v in os.environ.items() if not k.startswith("CASTLINE_")},
         "CASTLINE_HOME": str(folder / "home"),
         "CASTLINE_LLM_BASE_URL": address,
@@ -125,47 +92,46 @@ def main() -> int:
         "MAX_CONCURRENT": str(given.slots),
         "CASTLINE_RENDERER": f"sleep:{given.picture_seconds}",
     }
+
+
+def run_batch(given: argparse.Namespace, folder: Path, provider: SimulatedServer) -> bool:
+    """Run the batch on a stack of its own and print the table; returns whether it is done."""
+    environment = environment_of(given, folder, provider.address)
     try:
         castline(environment, "up", "--gpus", str(given.gpus), "--detach", "--no-flower")
         began = time.monotonic()
         status = castline(
-            environment,
-            "run",
-            "--text",
-            "A keeper of small museums.",
-            "--personas",
-            str(given.personas),
-            "--tweets",
-            str(given.tweets),
-            "--images",
-            "--renderer",
-            f"sleep:{given.picture_seconds}",
-            "--out",
-            str(folder / "out"),
-        )
+            environment, "run", "--text", "A keeper of small museums.",
+            "--personas", str(given.personas), "--tweets", str(given.tweets),
+            "--images", "--renderer", f"sleep:{given.picture_seconds}",
+            "--out", str(folder / "out"),
+        )  # fmt: skip
         wall = time.monotonic() - began
-        seen = stats(address)
         spent = cpu_by_service(environment)
     finally:
         castline(environment, "down")
-        provider.terminate()
-        provider.wait()
-    calls = [json.loads(line) for line in (folder / "calls.jsonl").read_text().splitlines()]
-    report(given, status, seen, calls, wall)
+    report(given, status, provider, wall)
     print("CPU seconds: " + ", ".join(f"{name} {spent[name]:.1f}" for name in sorted(spent)))
+    return bool(status["state"] == "done")
+
+
+def main() -> int:
+    """Run the batch; its folder goes unless it is to be kept."""
+    given = options()
+    folder = given.keep or Path(tempfile.mkdtemp(prefix="castline-batch-"))
+    folder.mkdir(parents=True, exist_ok=True)
+    with simulated(folder, f"--latency={given.latency}", f"--slots={given.slots}") as provider:
+        done = run_batch(given, folder, provider)
     if given.keep is None:
         shutil.rmtree(folder)
-    return 0 if status["state"] == "done" else 1
+    return 0 if done else 1
 
 
 def report(
-    given: argparse.Namespace,
-    status: dict[str, Any],
-    seen: dict[str, Any],
-    calls: list[dict[str, Any]],
-    wall: float,
+    given: argparse.Namespace, status: dict[str, Any], provider: SimulatedServer, wall: float
 ) -> None:
     """Print what happened beside its bound."""
+    seen, calls = provider.stats(), provider.calls()
     bounds = bound(given, calls, chain_calls=9)
     largest = max(bounds.values())
     print(f"state {status['state']}, failures {len(status['failures'])}")

