@@ -26,6 +26,7 @@ sys.path.insert(0, str(ROOT))
 
 from benchmarks.provider import simulated  # noqa: E402
 from tasks.llm.client import LLMClient  # noqa: E402
+from tasks.llm.transport import Wire  # noqa: E402
 from tasks.settings import child_environment  # noqa: E402
 
 PROMPT = "Write one tweet about the lamp, in a patient mood. " * 12
@@ -68,6 +69,20 @@ async def bare(given: argparse.Namespace) -> None:
         await limited(call, given.calls, given.in_flight)
 
 
+async def wire(given: argparse.Namespace) -> None:
+    """Our HTTP way alone: httpx's types over aiohttp's pool."""
+    way = Wire(given.url, headers={}, timeout_s=60)
+
+    async def call(number: int) -> None:
+        message = {"role": "user", "content": f"{number}: {PROMPT}"}
+        body = {"model": "m", "messages": [message], "max_tokens": MAX_TOKENS}
+        answer = await way.send(way.post("chat/completions", body, key=str(number)))
+        assert json.loads(answer.content)["choices"]
+
+    await limited(call, given.calls, given.in_flight)
+    await way.close()
+
+
 async def chat_async(given: argparse.Namespace) -> None:
     """One `chat_async` for each call: two hops between threads."""
     async with LLMClient(base_url=given.url, model="m", workers=given.in_flight) as client:
@@ -89,6 +104,7 @@ async def batch(given: argparse.Namespace) -> None:
 
 WAYS = {
     "bare asyncio + aiohttp": bare,
+    "httpx over aiohttp, our wire": wire,
     "LLMClient.chat_async": chat_async,
     "LLMClient.batch": batch,
 }

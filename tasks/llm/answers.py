@@ -26,6 +26,7 @@ PARAMETER_HINTS = {
     "max_tokens": 'set limit_key = "max_completion_tokens" of its table in castline.toml',
     "temperature": 'set omit = ["temperature"] of its table in castline.toml',
 }
+NO_CREDIT = "insufficient_quota"  # OpenAI's word; asking again in a second does not help
 UNCONNECTED = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError)
 SERVER_TROUBLE = frozenset({500, 502, 503, 504, 529})
 REFUSALS = {
@@ -90,6 +91,12 @@ def error_of(
 ) -> CastlineError:
     """Choose our error for an answer that is not 200."""
     status = response.status_code
+    if status == httpx.codes.TOO_MANY_REQUESTS and NO_CREDIT in reason_of(response):
+        return RefusedCallError(
+            f"{provider}: HTTP 429, the account's credit is used up",
+            status=status,
+            hint="pay the provider, or raise the account's spending limit",
+        )
     if status == httpx.codes.TOO_MANY_REQUESTS:
         wait_s = retry_after_s(response.headers.get("retry-after"), now=time.time())
         return RateLimitedError(f"{provider}: 429, over the limit", wait_s=wait_s)
@@ -128,7 +135,7 @@ def parameter_hint(response: HttpAnswer) -> str:
 
 def reason_of(response: HttpAnswer) -> str:
     """Read why a request was refused; it is looked through, never shown: it may hold anything."""
-    refused = (httpx.codes.BAD_REQUEST, httpx.codes.NOT_FOUND)
+    refused = (httpx.codes.BAD_REQUEST, httpx.codes.NOT_FOUND, httpx.codes.TOO_MANY_REQUESTS)
     if response.status_code not in refused or len(response.content) > LARGEST_ERROR_BYTES:
         return ""
     try:

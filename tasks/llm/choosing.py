@@ -27,6 +27,11 @@ def resolve_provider(settings: Settings) -> Provider:
 
     Raises ConfigurationError that names the missing or unknown setting.
     """
+    if SIMULATED in settings.providers:
+        raise ConfigurationError(
+            f"[providers.{SIMULATED}]: the name belongs to the local stack's own provider",
+            hint="give the table another name",
+        )
     name = chosen_name(settings)
     if name and name != SIMULATED:
         provider = named_provider(settings, name)

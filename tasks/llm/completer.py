@@ -76,6 +76,8 @@ class Completer:
         async with deadline.enforced():
             done = await self._answer(self._attempt, request, key, scope, deadline)
         scope.tally.complete(done)
+        if done.attempts == deadline.attempts:
+            return done
         return done.model_copy(update={"attempts": deadline.attempts})
 
     async def stream(

@@ -47,7 +47,9 @@ class Outlet:
 
     def prepared(self, request: ChatRequest, *, model: str, key: str) -> PreparedCall:
         """Do all that can be done before a slot is ours: an empty slot is a call less."""
-        body = body_of(self.provider, request.model_copy(update={"model": model}))
+        if request.model != model:
+            request = request.model_copy(update={"model": model})
+        body = body_of(self.provider, request)
         return PreparedCall(
             outlet=self,
             model=model,

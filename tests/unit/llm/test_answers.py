@@ -28,6 +28,13 @@ def test_every_status_has_its_class_of_error(status: int, error: type[Exception]
         payload_of(answer(status), provider="p")
 
 
+def test_an_account_without_credit_is_refused_instead_of_asked_ten_times() -> None:
+    body = b'{"error": {"message": "You exceeded it", "code": "insufficient_quota"}}'
+    with pytest.raises(RefusedCallError, match="credit is used up") as caught:
+        payload_of(answer(429, body), provider="p")
+    assert "spending limit" in caught.value.hint
+
+
 @pytest.mark.parametrize("content", [b"<html>no</html>", b"", b'{"choices": [', b'{"error": {}} x'])
 def test_an_answer_that_is_not_json_is_a_bad_reply(content: bytes) -> None:
     with pytest.raises(BadReplyError):

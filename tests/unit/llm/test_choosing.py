@@ -259,3 +259,8 @@ def test_the_documentations_table_is_the_presets() -> None:
             str(preset.slots), str(preset.max_batch), f"{preset.timeout_s:.0f} s",
             "yes" if preset.batch_api else "no",
         ]  # fmt: skip
+
+
+def test_a_table_with_the_local_stacks_own_name_is_refused_instead_of_ignored() -> None:
+    with pytest.raises(ConfigurationError, match=r"\[providers\.simulated\]"):
+        provider_of('[providers.simulated]\nmodel = "m"\nbase_url = "http://127.0.0.1:9/v1"')
