@@ -150,5 +150,9 @@ class NoWorkerError(PermanentError):
     """No live worker serves a queue that the run needs."""
 
 
+class NoMemoryError(TransientError):
+    """The worker had no memory left for a step; it is not a MemoryError, see `tasks.runtime`."""
+
+
 class StaleLeaseError(CastlineError):
     """The lease was lost: another worker owns the step now."""

@@ -12,7 +12,7 @@ from typing import Any
 from celery import signals
 
 from tasks.deps import Deps, open_deps
-from tasks.errors import ConfigurationError
+from tasks.errors import ConfigurationError, NoMemoryError
 from tasks.images.renderer import Renderer, open_renderer
 from tasks.portal import Portal
 from tasks.settings import Settings, load_settings
@@ -62,8 +62,15 @@ class Runtime:
     gpu: Gpu | None = None
 
     def run(self, function: Callable[..., Any], *arguments: Any) -> Any:
-        """Run `function(deps, *arguments)` on the loop and wait for it."""
-        return self.portal.call(function, self.deps, *arguments)
+        """Run `function(deps, *arguments)` on the loop and wait for it.
+
+        Raises what the function raises, but NoMemoryError for a MemoryError: Celery lets that
+        through its own tracing, and the thread's slot is gone for ever (celery #10462).
+        """
+        try:
+            return self.portal.call(function, self.deps, *arguments)
+        except MemoryError as error:
+            raise NoMemoryError("the worker ran out of memory") from error
 
     def warm_up(self) -> None:
         """Load this GPU worker's own model before the first picture asks for it."""
