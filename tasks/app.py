@@ -27,7 +27,8 @@ def configuration() -> Mapping[str, Any]:
 
     Raises ServiceAwayError when no Redis is configured and no local stack runs.
     """
-    url = load_settings().broker_url()
+    settings = load_settings()
+    url = settings.broker_url()
     return {
         "broker_url": url,
         "result_backend": url,  # chord counters; documents are in the ledger
@@ -51,7 +52,9 @@ def configuration() -> Mapping[str, Any]:
         "redis_socket_keepalive": True,  # idle connections survive NAT
         "broker_connection_retry_on_startup": True,  # a worker may start before Redis
         "broker_connection_max_retries": None,  # and waits for it for ever
-        "broker_transport_options": transport_options("llm", visibility_timeout_s=3600),
+        "broker_transport_options": transport_options(
+            "llm", visibility_timeout_s=settings.redeliver_s
+        ),
         "task_serializer": "json",  # never pickle
         "result_serializer": "json",  # never pickle
         "accept_content": ["json"],  # a pickled message is refused unread

@@ -1,0 +1,70 @@
+"""Options and sizes of the fault tests: short ones for `make test`, long ones for `make chaos`."""
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.chaos.farm import Farm, farm_in
+
+Start = Callable[..., Farm]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Size:
+    """How large a scenario is: characters × tweets, calls at once, how long each takes."""
+
+    personas: int
+    tweets: int
+    slots: int
+    latency_s: float
+    lease_s: float
+    resend_s: float
+    long: bool
+
+    @property
+    def calls(self) -> int:
+        """Calls that a run makes, at least."""
+        return self.personas * (10 + self.tweets)
+
+
+SHORT = Size(personas=4, tweets=25, slots=8, latency_s=0.3, lease_s=3, resend_s=2, long=False)
+LONG = Size(personas=10, tweets=60, slots=6, latency_s=0.6, lease_s=30, resend_s=15, long=True)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the option that `make chaos` gives."""
+    parser.addoption(
+        "--chaos-long", action="store_true", help="500 tweets and the issue's own times"
+    )
+
+
+@pytest.fixture
+def size(request: pytest.FixtureRequest) -> Size:
+    """Choose the size."""
+    return LONG if request.config.getoption("--chaos-long") else SHORT
+
+
+@pytest.fixture
+def farm(tmp_path: Path, size: Size) -> Iterator[Start]:
+    """Give a function that starts a farm with a stack; everything ends with the test."""
+    with ExitStack() as stack:
+
+        def start(*, up: bool = True, **options: Any) -> Farm:
+            given = {
+                "lease_s": size.lease_s,
+                "resend_s": size.resend_s,
+                "slots": size.slots,
+                "latency_s": size.latency_s,
+                **options,
+            }
+            context: AbstractContextManager[Farm] = farm_in(tmp_path, **given)
+            started = stack.enter_context(context)
+            if up:
+                started.up()
+            return started
+
+        yield start

@@ -1,0 +1,61 @@
+"""Workers that are killed or frozen: their work goes on elsewhere and is paid once."""
+
+import signal
+import time
+
+import pytest
+
+from tasks.schemas.steps import StepName
+from tests.castline import wait_for
+from tests.chaos.conftest import Size, Start
+from tests.chaos.judge import judge
+
+pytestmark = pytest.mark.integration
+
+
+def test_an_llm_worker_killed_again_and_again_costs_only_what_was_in_flight(
+    farm: Start, size: Size
+) -> None:
+    site = farm()
+    run_id = site.submit(personas=size.personas, tweets=size.tweets)
+    site.answered(size.slots)
+    slowest = 0.0
+    for kill in range(10 if size.long else 3):
+        site.kill(site.supervised("llm"))
+        slowest = max(slowest, site.working_again(limit_s=2 * size.lease_s + 15))
+        if size.long:
+            time.sleep(10)  # the scenario's own rhythm
+        else:
+            site.answered(size.calls * (kill + 1) // 4)
+    site.finished(run_id)
+    verdict = judge(site, run_id, scenario="1 LLM worker killed", recovery_s=slowest)
+    assert verdict.failed == 0
+    assert site.castline.json("limits")["providers"][0]["slots_in_use"] == 0
+
+
+def test_messages_sent_to_a_frozen_worker_are_sent_again_after_it_is_killed(
+    farm: Start, size: Size
+) -> None:
+    site = farm()
+    worker = site.supervised("llm")
+    wait_for("the worker to listen", lambda: site.consumes(worker.pid))
+    worker.send_signal(signal.SIGSTOP)
+    run_id = site.submit(personas=2 * size.personas, tweets=size.tweets // 2)
+    begun = time.monotonic()
+    site.kill(worker)
+    client = site.store.client()
+    tries = f"castline:run:{run_id}:tries"
+    wait_for(
+        "every character to begin",
+        lambda: begun_characters(client.hkeys(tries)) == set(range(2 * size.personas)),
+    )
+    recovery_s = time.monotonic() - begun
+    site.finished(run_id)
+    verdict = judge(site, run_id, scenario="2 idle worker frozen, killed", recovery_s=recovery_s)
+    assert verdict.done == verdict.steps
+    assert verdict.paid_twice == 0
+
+
+def begun_characters(steps: list[str]) -> set[int]:
+    """List the characters whose first steps have been claimed."""
+    return {StepName.parse(step).persona for step in steps}
