@@ -7,9 +7,10 @@ nothing here tries to make Celery reliable: the settings keep it quick, quiet an
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from celery import Celery
+from celery import Celery, Task
 from kombu import Exchange, Queue
 
+from tasks.errors import CastlineError
 from tasks.routing import LLM_QUEUES
 from tasks.settings import load_settings
 from tasks.transport import install as install_transport
@@ -86,8 +87,16 @@ def transport_options(kind: str, *, visibility_timeout_s: int) -> dict[str, Any]
     }
 
 
+class StepTask(Task):  # type: ignore[misc]
+    """A task whose expected failures are a line in the log, without a traceback."""
+
+    throws = (CastlineError,)
+
+
 class CastlineCelery(Celery):  # type: ignore[misc]
     """Celery whose spawned pool children import this module instead of a pickled copy."""
+
+    task_cls = StepTask
 
     def __reduce__(self) -> tuple[Callable[[], Celery], tuple[()]]:
         return (the_app, ())

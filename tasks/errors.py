@@ -84,6 +84,10 @@ class ServiceAwayError(TransientError):
     """Redis or the blob store cannot be reached, or refuses us."""
 
 
+class RedisAwayError(ServiceAwayError):
+    """Redis cannot be reached: what a step was about to do, it can do later as well."""
+
+
 class OverloadedError(TransientError):
     """Too many model calls are queued: the run was not taken, and nothing of it was written.
 

@@ -6,7 +6,7 @@ The caller brings the work; this module owns what the ledger hears of it and who
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
-from typing import Any, Literal
+from typing import Any, Literal, ParamSpec, TypeVar
 
 import anyio
 from redis.exceptions import RedisError
@@ -19,6 +19,7 @@ from tasks.errors import (
     DeadlineError,
     PermanentError,
     ProviderOpenError,
+    RedisAwayError,
     ServiceAwayError,
     StaleLeaseError,
     TransientError,
@@ -30,6 +31,9 @@ from tasks.schemas.ledger import Claim, StoredDocument
 from tasks.schemas.steps import StepName
 
 log = logging.getLogger(__name__)
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 Outcome = Literal["done", "known", "failed", "postponed", "elsewhere"]
 Work = Callable[[CallTally], Awaitable[dict[str, Any]]]
@@ -64,7 +68,8 @@ async def fulfil(deps: Deps, claim: Claim, *, made_from: str, work: Work) -> Out
         ):
             document = await within_lease(deps, claim, work, tally)
         stored = StoredDocument(made_from=made_from, document=document, usage=tally.usage)
-        await send_released(deps, claim, await store_patiently(deps, claim, stored))
+        released = await patiently(deps.ledger.store, claim, stored)
+        await send_released(deps, claim, released)
         await go_on_in_batches(deps, claim)
         return "done"
     except StaleLeaseError:
@@ -75,6 +80,9 @@ async def fulfil(deps: Deps, claim: Claim, *, made_from: str, work: Work) -> Out
         return await give_up(deps, claim, error, tally)
     except TransientError as error:
         return await try_later(deps, claim, error, tally)
+    except RedisError as error:
+        away = RedisAwayError(f"Redis is away: {type(error).__name__}")
+        return await try_later(deps, claim, away, tally)
     except Exception as error:  # a defect of ours: recorded, counted, and raised for Celery's log
         await try_later(deps, claim, CastlineError(f"internal: {type(error).__name__}"), tally)
         raise
@@ -92,8 +100,8 @@ async def within_lease(deps: Deps, claim: Claim, work: Work, tally: CallTally) -
     raise StaleLeaseError(f"lease of {claim.run_id} {claim.step} was lost")
 
 
-async def store_patiently(deps: Deps, claim: Claim, stored: StoredDocument) -> list[str]:
-    """Store a document that is paid for, through a Redis that is away for a while.
+async def patiently(write: Callable[P, Awaitable[T]], *given: P.args, **named: P.kwargs) -> T:
+    """Tell the ledger an outcome, through a Redis that is away for a while.
 
     Raises StaleLeaseError, and redis' own error when Redis stays away.
     """
@@ -103,7 +111,7 @@ async def store_patiently(deps: Deps, claim: Claim, stored: StoredDocument) -> l
         stop=stop_after_delay(STORE_WITHIN_S),
         reraise=True,
     )
-    return await retrying(deps.ledger.store, claim, stored)
+    return await retrying(write, *given, **named)
 
 
 async def go_on_in_batches(deps: Deps, claim: Claim) -> None:
@@ -128,7 +136,7 @@ async def give_up(deps: Deps, claim: Claim, error: CastlineError, tally: CallTal
     """Record a failure for good."""
     log.warning("%s %s failed: %s", claim.run_id, claim.step, error)
     try:
-        released = await deps.ledger.fail(claim, said(error), tally.usage)
+        released = await patiently(deps.ledger.fail, claim, said(error), tally.usage)
         await send_released(deps, claim, released)
         await go_on_in_batches(deps, claim)
     except StaleLeaseError:
@@ -153,22 +161,24 @@ async def try_later(deps: Deps, claim: Claim, error: CastlineError, tally: CallT
 
     A step that never reached its provider costs no attempt.
     """
-    free = never_asked(error)
+    free = never_asked(error, tally)
     if not free:
         if claim.attempt >= deps.settings.step_attempts:
             return await give_up(deps, claim, error, tally)
         log.warning("%s %s is tried again later: %s", claim.run_id, claim.step, error)
     wait_s = error.wait_s if isinstance(error, ProviderOpenError) else AGAIN_AFTER_S * claim.attempt
-    await deps.ledger.count(claim.run_id, tally.usage)
+    await patiently(deps.ledger.count, claim.run_id, tally.usage)
     try:
-        await deps.ledger.postpone(claim, delay_s=wait_s, error=said(error), free=free)
+        await patiently(deps.ledger.postpone, claim, delay_s=wait_s, error=said(error), free=free)
     except StaleLeaseError:
         return "elsewhere"
     return "postponed"
 
 
-def never_asked(error: CastlineError) -> bool:
+def never_asked(error: CastlineError, tally: CallTally) -> bool:
     """Whether a step failed before its provider was asked anything."""
+    if isinstance(error, RedisAwayError):
+        return not tally.usage.made
     if isinstance(error, DeadlineError):
         return not error.attempts
     return isinstance(error, ProviderOpenError)

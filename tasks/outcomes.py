@@ -2,10 +2,11 @@
 
 from celery.exceptions import Ignore
 
+from tasks.errors import CastlineError
 from tasks.execution import Outcome
 
 
-class StepFailedError(Exception):
+class StepFailedError(CastlineError):
     """The step failed for good; why is in the ledger. Shown red in Flower, ends the chain."""
 
 

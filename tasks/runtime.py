@@ -10,9 +10,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from celery import signals
+from redis.exceptions import RedisError
 
 from tasks.deps import Deps, open_deps
-from tasks.errors import ConfigurationError, NoMemoryError
+from tasks.errors import ConfigurationError, NoMemoryError, RedisAwayError
 from tasks.images.renderer import Renderer, open_renderer
 from tasks.portal import Portal
 from tasks.settings import Settings, load_settings
@@ -64,11 +65,14 @@ class Runtime:
     def run(self, function: Callable[..., Any], *arguments: Any) -> Any:
         """Run `function(deps, *arguments)` on the loop and wait for it.
 
-        Raises what the function raises, but NoMemoryError for a MemoryError: Celery lets that
-        through its own tracing, and the thread's slot is gone for ever (celery #10462).
+        Raises what the function raises, but RedisAwayError for redis' own errors (the ledger sends
+        the step again), and NoMemoryError for a MemoryError: Celery lets that through its own
+        tracing, and the thread's slot is gone for ever (celery #10462).
         """
         try:
             return self.portal.call(function, self.deps, *arguments)
+        except RedisError as error:
+            raise RedisAwayError(f"Redis is away: {type(error).__name__}") from error
         except MemoryError as error:
             raise NoMemoryError("the worker ran out of memory") from error
 

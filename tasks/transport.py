@@ -1,4 +1,4 @@
-"""Kombu's Redis transport, without the client that kombu builds anew for every command.
+"""Kombu's Redis transport with one client for a channel, and with a channel that can reconnect.
 
 A new `redis.Redis` for each acknowledgement, publish and event was an eighth of an LLM worker's
 CPU time. A client holds no connection of its own (its pool does), so one serves a channel's
@@ -14,6 +14,17 @@ class Channel(redis.Channel):  # type: ignore[misc]
     """A channel that keeps one client for as long as its connection pool lives."""
 
     _kept: tuple[Any, Any] | None = None
+
+    def _connparams(self, asynchronous: bool = False) -> dict[str, Any]:
+        """Remember the address: kombu's connection forgets it when Redis hangs up.
+
+        Without it a worker ends when Redis comes back while it works: its channel looks for a
+        `hostname` to reconnect to and finds None.
+        """
+        known: dict[bool, dict[str, Any]] = self.__dict__.setdefault("_addresses", {})
+        if asynchronous not in known:
+            known[asynchronous] = super()._connparams(asynchronous=asynchronous)
+        return dict(known[asynchronous])
 
     def _create_client(self, asynchronous: bool = False) -> Any:
         if asynchronous:

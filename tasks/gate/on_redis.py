@@ -8,7 +8,7 @@ from typing import Any
 
 from redis.exceptions import RedisError
 
-from tasks.errors import ServiceAwayError
+from tasks.errors import RedisAwayError
 from tasks.gate import keys
 from tasks.gate.rules import Answer, Question
 from tasks.pipelining import Pipelining, Script
@@ -40,7 +40,7 @@ class RedisRules:
         self._scripts = {name: Script(pipelining, source(name)) for name in names}
 
     async def exchange(self, question: Question) -> Answer:
-        """Take slots back, then grant wishes. Raises ServiceAwayError."""
+        """Take slots back, then grant wishes. Raises RedisAwayError."""
         provider = question.provider
         where = [
             keys.slots(provider),
@@ -65,12 +65,12 @@ class RedisRules:
     async def renew(
         self, provider: str, run_id: str, lease_s: float, leases: Sequence[str]
     ) -> None:
-        """Keep slots for another lease. Raises ServiceAwayError."""
+        """Keep slots for another lease. Raises RedisAwayError."""
         where = [keys.slots(provider), keys.run_slots(provider, run_id)]
         await self._call("renew", where, [int(lease_s * 1000), *leases])
 
     async def block(self, provider: str, seconds: float) -> None:
-        """Grant nothing for a while. Raises ServiceAwayError."""
+        """Grant nothing for a while. Raises RedisAwayError."""
         await self._call("block", [keys.rates(provider)], [int(seconds * 1000)])
 
     async def announce(self, limits: Mapping[str, Limits]) -> None:
@@ -141,7 +141,7 @@ class RedisRules:
         try:
             return await self._scripts[name](where, [self._now_us(), *given])
         except (RedisError, OSError) as error:
-            raise ServiceAwayError(f"the gate's Redis is away: {type(error).__name__}") from error
+            raise RedisAwayError(f"the gate's Redis is away: {type(error).__name__}") from error
 
 
 def arguments(question: Question) -> list[str | float]:

@@ -8,8 +8,10 @@ from tasks.errors import (
     ProviderDownError,
     ProviderOpenError,
     RateLimitedError,
+    RedisAwayError,
 )
 from tasks.execution import never_asked
+from tasks.llm.scope import CallTally
 
 
 @pytest.mark.parametrize(
@@ -20,7 +22,14 @@ from tasks.execution import never_asked
     ],
 )
 def test_a_step_that_never_reached_its_provider_was_never_asked(error: CastlineError) -> None:
-    assert never_asked(error)
+    assert never_asked(error, CallTally())
+
+
+def test_redis_away_costs_an_attempt_only_after_a_call() -> None:
+    tally, away = CallTally(), RedisAwayError("Redis is away")
+    assert never_asked(away, tally)
+    tally.attempt(again=False)
+    assert not never_asked(away, tally)
 
 
 @pytest.mark.parametrize(
@@ -33,4 +42,4 @@ def test_a_step_that_never_reached_its_provider_was_never_asked(error: CastlineE
     ],
 )
 def test_a_step_whose_provider_was_asked_pays_with_an_attempt(error: CastlineError) -> None:
-    assert not never_asked(error)
+    assert not never_asked(error, CallTally())

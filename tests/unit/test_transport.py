@@ -43,3 +43,21 @@ def test_a_channel_keeps_one_client_while_its_pool_lives() -> None:
     assert channel._create_client() is first
     channel.pools.append(channel.a_pool())
     assert channel._create_client() is not first
+
+
+def test_kombu_still_asks_for_the_address_where_we_remember_it() -> None:
+    """When this fails, kombu has changed: look whether a worker outlives its Redis without us."""
+    assert "self._connparams(" in inspect.getsource(kombu_redis.Channel._get_pool)
+    assert "self.connection.client" in inspect.getsource(kombu_redis.Channel._connparams)
+
+
+def test_a_channel_knows_its_address_after_its_connection_is_gone() -> None:
+    transport = Transport(Connection("redis://127.0.0.1:7/3"))
+    holder = type("Holder", (), {"client": transport.client, "default_port": 6379})()
+    kept = Channel.__new__(Channel)
+    kept.connection = holder
+    before = kept._connparams()
+    kept.connection.client = None
+    after = kept._connparams()
+    assert (after["host"], after["port"], after["db"]) == ("127.0.0.1", 7, 3)
+    assert before.keys() == after.keys()

@@ -1,0 +1,48 @@
+"""Redis that dies, hangs up or cannot be reached: work goes on by itself and is paid once."""
+
+import time
+
+import pytest
+
+from tests.chaos.conftest import Size, Start
+from tests.chaos.judge import judge
+
+pytestmark = pytest.mark.integration
+
+
+@pytest.mark.parametrize("spare", [False, True], ids=["full", "with free slots"])
+@pytest.mark.parametrize("away_s", [5, 60])
+def test_work_goes_on_after_redis_was_killed(
+    farm: Start, size: Size, away_s: int, spare: bool
+) -> None:
+    if not size.long and away_s > 5:
+        pytest.skip("a minute without Redis is in `make chaos`")
+    site = farm(slots=size.slots * (10 if spare else 1))
+    run_id = site.submit(personas=size.personas, tweets=size.tweets)
+    site.answered(size.slots)
+    worker = site.supervised("llm")
+    site.fault()
+    site.store.kill()
+    time.sleep(away_s if size.long else 2)  # the fault itself
+    site.store.start()
+    site.fault()
+    recovery_s = site.working_again(limit_s=120)
+    site.finished(run_id)
+    name = f"3 Redis killed, away {away_s} s, {'free slots' if spare else 'full'}"
+    verdict = judge(site, run_id, scenario=name, recovery_s=recovery_s)
+    assert verdict.failed == verdict.quarantined == 0
+    assert site.supervised("llm").pid == worker.pid, "the worker ended"
+
+
+def test_connections_that_are_killed_cost_no_second_call(farm: Start, size: Size) -> None:
+    site = farm()
+    run_id = site.submit(personas=size.personas, tweets=size.tweets)
+    client = site.store.client()
+    for kill in range(12 if size.long else 3):
+        site.answered(size.calls * (kill + 1) // (20 if size.long else 5))
+        client.execute_command("CLIENT", "KILL", "TYPE", "normal")
+        client.execute_command("CLIENT", "KILL", "TYPE", "pubsub")
+    site.finished(run_id)
+    verdict = judge(site, run_id, scenario="4 all connections killed")
+    assert verdict.done == verdict.steps
+    assert verdict.paid_twice == 0
