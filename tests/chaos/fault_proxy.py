@@ -43,9 +43,8 @@ class FaultProxy:
         return int(self._run_soon(self._cut()))
 
     def close(self) -> None:
-        """Stop listening and end the thread."""
-        self._run_soon(self._cut())
-        self._loop.call_soon_threadsafe(self._server.close)
+        """Stop listening, reset every connection and end the thread."""
+        self._run_soon(self._shut())
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
@@ -72,6 +71,13 @@ class FaultProxy:
             await asyncio.wait(pairs)
         return len(pairs)
 
+    async def _shut(self) -> None:
+        self._server.close()
+        await self._cut()
+        others = asyncio.all_tasks() - {asyncio.current_task()}
+        await asyncio.gather(*others, return_exceptions=True)
+        await asyncio.sleep(0)  # transports that were aborted close their sockets now
+
     async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
         assert task is not None
@@ -79,15 +85,17 @@ class FaultProxy:
         try:
             await self._open.wait()
             up_reader, up_writer = await asyncio.open_connection("127.0.0.1", self._target_port)
-            ways = [self._carry(reader, up_writer), self._carry(up_reader, writer)]
-            done, rest = await asyncio.wait(
-                [asyncio.ensure_future(way) for way in ways],
-                return_when=asyncio.FIRST_COMPLETED,
-            )
-            for one in rest:
-                one.cancel()
-            await asyncio.gather(*done, *rest, return_exceptions=True)
-            up_writer.transport.abort()
+            ways = [
+                asyncio.ensure_future(self._carry(reader, up_writer)),
+                asyncio.ensure_future(self._carry(up_reader, writer)),
+            ]
+            try:
+                await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                for way in ways:
+                    way.cancel()
+                up_writer.transport.abort()
+            await asyncio.gather(*ways, return_exceptions=True)
         except (OSError, asyncio.CancelledError):
             pass  # the connection ends below, which is all that its ends can see
         finally:

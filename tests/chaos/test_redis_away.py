@@ -1,10 +1,13 @@
 """Redis that dies, hangs up or cannot be reached: work goes on by itself and is paid once."""
 
 import time
+from pathlib import Path
 
 import pytest
 
 from tests.chaos.conftest import Size, Start
+from tests.chaos.farm import Store
+from tests.chaos.fault_proxy import proxied
 from tests.chaos.judge import judge
 
 pytestmark = pytest.mark.integration
@@ -46,3 +49,25 @@ def test_connections_that_are_killed_cost_no_second_call(farm: Start, size: Size
     verdict = judge(site, run_id, scenario="4 all connections killed")
     assert verdict.done == verdict.steps
     assert verdict.paid_twice == 0
+
+
+def test_a_network_that_swallows_everything_is_outlived_within_the_limits(
+    farm: Start, size: Size, tmp_path: Path
+) -> None:
+    store = Store(tmp_path / "valkey")
+    store.start()
+    with proxied(store.port) as network:
+        site = farm(store=store, redis_port=network.port)
+        run_id = site.submit(personas=size.personas, tweets=size.tweets)
+        site.answered(size.slots)
+        site.fault()
+        network.blackhole()
+        time.sleep(90 if size.long else 8)  # the fault itself
+        network.heal()
+        site.fault()
+        recovery_s = site.working_again(limit_s=120)
+        site.finished(run_id)
+        verdict = judge(site, run_id, scenario="5 network swallows all", recovery_s=recovery_s)
+        assert verdict.failed == verdict.quarantined == 0
+        assert site.provider.rejected() == 0
+        site.down()  # while the network is there

@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 
+from tasks.errors import RedisAwayError
 from tasks.gate.gate import Gate
 from tasks.gate.in_memory import MemoryRules
 from tasks.gate.rules import Answer, Question, Rules
@@ -40,4 +41,32 @@ async def test_a_defect_of_the_rules_reaches_every_caller_and_the_line_goes_on()
     assert [type(call) for call in calls] == [ZeroDivisionError] * 3
     rules.broken = False
     await gate.settle(await asyncio.wait_for(gate.acquire("p"), 5))
+    await gate.close()
+
+
+class AwayRules(MemoryRules):
+    """Rules whose Redis is away until somebody says otherwise."""
+
+    away = False
+
+    async def exchange(self, question: Question) -> Answer:
+        if self.away:
+            raise RedisAwayError("Redis is away")
+        return await super().exchange(question)
+
+
+@pytest.mark.anyio
+async def test_a_slot_that_could_not_be_returned_is_returned_when_redis_is_back() -> None:
+    rules = AwayRules()
+    gate = Gate(rules, {"p": Limits(slots=1)}, lease_s=3600)
+    held = await gate.acquire("p")
+    rules.away = True
+    with pytest.raises(RedisAwayError):
+        await gate.settle(held)
+    with pytest.raises(RedisAwayError):
+        await gate.acquire("p")
+    rules.away = False
+    async with asyncio.timeout(20):
+        again = await gate.acquire("p")
+    await gate.settle(again)
     await gate.close()
