@@ -12,6 +12,7 @@ import anyio
 from redis.exceptions import RedisError
 from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_delay, wait_fixed
 
+from tasks import crashing
 from tasks.deps import Deps
 from tasks.dispatch import send_steps
 from tasks.errors import (
@@ -67,8 +68,10 @@ async def fulfil(deps: Deps, claim: Claim, *, made_from: str, work: Work) -> Out
             claim.step, run_id=claim.run_id, attempt=claim.attempt, worker=deps.ledger.owner
         ):
             document = await within_lease(deps, claim, work, tally)
+        crashing.here("after_reply")
         stored = StoredDocument(made_from=made_from, document=document, usage=tally.usage)
         released = await patiently(deps.ledger.store, claim, stored)
+        crashing.here("after_document")
         await send_released(deps, claim, released)
         await go_on_in_batches(deps, claim)
         return "done"

@@ -2,6 +2,7 @@
 
 from celery.exceptions import Ignore
 
+from tasks import crashing
 from tasks.errors import CastlineError
 from tasks.execution import Outcome
 
@@ -15,6 +16,7 @@ def go_on_or_stop(outcome: Outcome, step: str) -> None:
 
     Raises StepFailedError after a failure, Ignore when another worker, or a later message, has it.
     """
+    crashing.here("before_next")
     if outcome == "failed":
         raise StepFailedError(step)
     if outcome in ("postponed", "elsewhere"):

@@ -12,6 +12,8 @@ from typing import Any
 from celery import signals
 from redis.exceptions import RedisError
 
+from tasks import crashing
+from tasks.crashing import arm
 from tasks.deps import Deps, open_deps
 from tasks.errors import ConfigurationError, NoMemoryError, RedisAwayError
 from tasks.images.renderer import Renderer, open_renderer
@@ -98,6 +100,8 @@ def start_runtime(settings: Settings, *, models: bool, device: str = "") -> Runt
     Raises ServiceAwayError without a Redis, ConfigurationError without a provider.
     """
     global _current
+    if settings.crash:
+        arm(settings.crash, times=settings.crash_times, folder=settings.home_path / "crashes")
     portal = Portal()
     try:
         deps = portal.call(lambda: open_deps(settings, models=models))
@@ -123,6 +127,12 @@ def runtime() -> Runtime:
             "this process is not a Castline worker", hint="start one with `castline worker`"
         )
     return _current
+
+
+@signals.task_postrun.connect(weak=False)
+def say_done(**_: Any) -> None:
+    """Pass the point where a task is done and its message not yet acknowledged."""
+    crashing.here("before_ack")
 
 
 @signals.worker_process_init.connect(weak=False)

@@ -28,6 +28,7 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
+from tasks.crashing import CrashPoint
 from tasks.errors import ConfigurationError, ServiceAwayError
 from tasks.presets import Structured
 from tasks.profiles import DEFAULT as DEFAULT_PROFILE
@@ -141,6 +142,8 @@ class Settings(BaseSettings):
     redeliver_s: int = Field(default=3600, ge=1)
     batch_linger_s: float = Field(default=5.0, gt=0)
     batch_poll_s: float = Field(default=30.0, gt=0)
+    crash: CrashPoint | Literal[""] = ""
+    crash_times: int = Field(default=1, ge=1)
     flower_auth: Annotated[SecretStr | None, EmptyIsNone] = None
 
     @classmethod

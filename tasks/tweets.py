@@ -6,7 +6,7 @@ from typing import Any
 
 from celery import Task
 
-from tasks import dispatch
+from tasks import crashing, dispatch
 from tasks.app import app
 from tasks.deps import Deps
 from tasks.execution import Outcome, perform
@@ -57,7 +57,10 @@ async def write_group(deps: Deps, run_id: str, steps: list[str], queue: str) -> 
         day = groups[StepName.parse(step).persona]
         return await write_tweet(deps, request, day, run_id, step, queue)
 
-    return list(await asyncio.gather(*(write_one(step) for step in steps)))
+    outcomes = list(await asyncio.gather(*(write_one(step) for step in steps)))
+    if crashing.armed == "last_member" and await deps.reader.opened_by(run_id, steps[-1]):
+        crashing.here("last_member")
+    return outcomes
 
 
 async def read_material(deps: Deps, run_id: str, persona: int, request: Request) -> Material | None:
