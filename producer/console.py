@@ -9,7 +9,7 @@ from typing import Any, ParamSpec, TypeVar
 
 import typer
 from pydantic import BaseModel
-from redis.exceptions import RedisError
+from redis.exceptions import OutOfMemoryError, RedisError
 from rich.console import Console
 
 from tasks.errors import (
@@ -18,6 +18,7 @@ from tasks.errors import (
     ConfigurationError,
     NoWorkerError,
     OverloadedError,
+    RedisFullError,
     ServiceAwayError,
 )
 
@@ -59,6 +60,12 @@ def reporting(command: Callable[P, R]) -> Callable[P, R]:
             return command(*args, **kwargs)
         except CastlineError as error:
             raise typer.Exit(report(error)) from None
+        except OutOfMemoryError:
+            full = RedisFullError(
+                "Redis is full and took nothing more",
+                hint="raise its maxmemory; what was under way goes on by itself then",
+            )
+            raise typer.Exit(report(full)) from None
         except (RedisError, ConnectionError) as error:
             away = ServiceAwayError(
                 f"Redis went away ({type(error).__name__})",

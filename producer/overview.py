@@ -13,9 +13,9 @@ from tasks.gate.gate import Gate
 from tasks.gate.on_redis import RedisRules
 from tasks.routing import LLM_QUEUES
 from tasks.schemas.load import Load
-from tasks.schemas.overview import GateLine, Overview, QueueLine
+from tasks.schemas.overview import GateLine, MemoryLine, Overview, QueueLine
 from tasks.schemas.services import ServiceLine
-from tasks.store import keys
+from tasks.store import keys, room
 
 
 async def overview(deps: Deps, *, as_json: bool) -> int:
@@ -28,6 +28,7 @@ async def overview(deps: Deps, *, as_json: bool) -> int:
     show_queues(seen.queues)
     show_gates(seen.gates)
     show_load(seen.load)
+    show_memory(seen.memory)
     return 0
 
 
@@ -39,6 +40,17 @@ async def look(deps: Deps) -> Overview:
         queues=tuple(await queue_lines(deps, services)),
         gates=tuple(await gate_lines(deps, services)),
         load=await admission.look(deps),
+        memory=await memory_line(deps),
+    )
+
+
+async def memory_line(deps: Deps) -> MemoryLine:
+    """Read Redis' memory."""
+    found = await room.look(deps.redis)
+    return MemoryLine(
+        used_bytes=found.used_bytes,
+        most_bytes=found.most_bytes,
+        warn=found.share >= room.WARN_SHARE,
     )
 
 
@@ -143,3 +155,13 @@ def show_load(load: Load) -> None:
         refused += f"; interactive runs meet {load.interactive_state} load"
     text = f"load {load.state}: {queue_text(load.queued_calls, load.drain_s)} ({refused})"
     data_console.print(text, soft_wrap=True)
+
+
+def show_memory(memory: MemoryLine) -> None:
+    """Print a warning when Redis has little room left."""
+    if memory.warn:
+        said = room.Room(used_bytes=memory.used_bytes, most_bytes=memory.most_bytes).said
+        data_console.print(
+            f"Redis is nearly full: {said}; runs are refused from {room.FULL_SHARE:.0%}",
+            soft_wrap=True,
+        )

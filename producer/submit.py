@@ -10,12 +10,13 @@ from producer.plan import window
 from producer.services import live_services
 from tasks import dispatch
 from tasks.deps import Deps
-from tasks.errors import BadInputError, NoWorkerError
+from tasks.errors import BadInputError, NoWorkerError, RedisFullError
 from tasks.routing import LLM_QUEUES
 from tasks.schemas.load import Load
 from tasks.schemas.plan import Request, RunPlan
 from tasks.schemas.services import ServiceLine
 from tasks.schemas.steps import StepName
+from tasks.store import room
 from tasks.traces import open_trace
 
 ALPHABET = "abcdefghjkmnpqrstuvwxyz23456789"
@@ -31,9 +32,10 @@ async def submit(deps: Deps, plan: RunPlan) -> Load:
     """Write the plan, open the run and send its first messages; upkeep sends what we could not.
 
     Returns the load that the run meets. Raises NoWorkerError when nobody would do the work,
-    OverloadedError when too much is queued (nothing is written then), ServiceAwayError when Redis
-    is away; before `accept` nothing is due.
+    OverloadedError when too much is queued and RedisFullError when the run has no room (nothing is
+    written then), ServiceAwayError when Redis is away; before `accept` nothing is due.
     """
+    await check_room(deps, steps=len(plan.steps))
     await check_workers(deps, plan.request)
     load = await admit(deps, plan)
     slots = deps.settings.max_concurrent
@@ -52,6 +54,16 @@ async def send_ready(deps: Deps, run_id: str, steps: Iterable[str], request: Req
     for step in ready:
         if StepName.parse(step).is_picture:
             await dispatch.send_placed(deps.ledger, run_id, step)
+
+
+async def check_room(deps: Deps, *, steps: int) -> None:
+    """Check that a run of so many steps fits into Redis. Raises RedisFullError."""
+    found = await room.look(deps.redis)
+    if found.share_with(steps) > room.FULL_SHARE:
+        raise RedisFullError(
+            f"Redis has no room for this run's {steps:,} steps: {found.said}",
+            hint="raise its maxmemory, or wait until older runs expire (CASTLINE_RETENTION_S)",
+        )
 
 
 async def check_workers(deps: Deps, request: Request) -> None:

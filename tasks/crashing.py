@@ -1,4 +1,4 @@
-"""Ends this process at a named point, on purpose: so the fault tests kill a worker in between steps.
+"""Ends this process at a named point, on purpose: so fault tests kill a worker in between steps.
 
 Nothing here does anything unless CASTLINE_CRASH names a point: `here` is then an empty function.
 """

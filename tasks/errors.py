@@ -88,6 +88,10 @@ class RedisAwayError(ServiceAwayError):
     """Redis cannot be reached: what a step was about to do, it can do later as well."""
 
 
+class RedisFullError(ServiceAwayError):
+    """Redis has no memory left for what was to be written."""
+
+
 class OverloadedError(TransientError):
     """Too many model calls are queued: the run was not taken, and nothing of it was written.
 

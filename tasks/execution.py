@@ -39,6 +39,7 @@ T = TypeVar("T")
 Outcome = Literal["done", "known", "failed", "postponed", "elsewhere"]
 Work = Callable[[CallTally], Awaitable[dict[str, Any]]]
 AGAIN_AFTER_S = 10.0
+STORE_EVERY_S = 0.3
 STORE_WITHIN_S = 60.0
 
 
@@ -110,7 +111,7 @@ async def patiently(write: Callable[P, Awaitable[T]], *given: P.args, **named: P
     """
     retrying = AsyncRetrying(
         retry=retry_if_exception_type((RedisError, OSError)),
-        wait=wait_fixed(1),
+        wait=wait_fixed(STORE_EVERY_S),
         stop=stop_after_delay(STORE_WITHIN_S),
         reraise=True,
     )

@@ -12,7 +12,7 @@ from tasks.deps import Deps, open_deps
 from tasks.errors import ServiceAwayError
 from tasks.routing import node_label
 from tasks.settings import Settings
-from tasks.store import keys
+from tasks.store import keys, room
 from tasks.upkeep import sweep
 from workers.leadership import Leadership
 from workers.presence import Presence
@@ -20,6 +20,8 @@ from workers.presence import Presence
 log = logging.getLogger(__name__)
 
 PERIOD_S = 1.0
+WARN_EVERY_S = 60.0
+AFTER_TROUBLE_S = 3.0
 LEADER_MS = 5000
 
 
@@ -52,14 +54,34 @@ def stop_event() -> asyncio.Event:
 
 
 async def sweep_until(deps: Deps, leadership: Leadership, stop: asyncio.Event) -> None:
-    """Sweep each period while leading; trouble with Redis is logged and waited out."""
+    """Sweep each period while leading; trouble with Redis is logged and waited out.
+
+    After trouble those go first who hold what was paid for meanwhile: a sweep would take their
+    leases, which ran out, for those of the dead.
+    """
+    clock = asyncio.get_running_loop().time
+    warned_at, calm_at = -WARN_EVERY_S, 0.0
     while not stop.is_set():
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(stop.wait(), PERIOD_S)
         try:
-            if await leadership.take():
+            if await leadership.take() and clock() >= calm_at:
                 report = await sweep(deps)
                 if report.sent or report.moved or report.forgotten:
                     log.info("sweep: %s", report)
+                warned_at = await warn_of_scarce_memory(deps, warned_at)
         except (RedisError, OSError, ServiceAwayError) as error:
+            calm_at = clock() + AFTER_TROUBLE_S
             log.warning("no sweep: %s", type(error).__name__)
+
+
+async def warn_of_scarce_memory(deps: Deps, warned_at: float) -> float:
+    """Say once a minute that Redis is nearly full; returns when that was last said."""
+    now = asyncio.get_running_loop().time()
+    if now - warned_at < WARN_EVERY_S:
+        return warned_at
+    found = await room.look(deps.redis)
+    if found.share < room.WARN_SHARE:
+        return warned_at
+    log.warning("Redis is nearly full: %s; a full one takes no more work", found.said)
+    return now

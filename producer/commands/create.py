@@ -33,7 +33,7 @@ from producer.request import (
     source_of,
 )
 from producer.standing import standing
-from producer.submit import check_workers, new_run_id, submit
+from producer.submit import check_room, check_workers, new_run_id, submit
 from tasks.deps import Deps
 from tasks.images.intake import portrait_png
 from tasks.schemas.plan import Request, RunPlan, Source
@@ -205,6 +205,7 @@ async def start(
     )
     request = draft.model_copy(update={"sources": sources})
     plan = plan_run(run_id, request)
+    await check_room(deps, steps=len(plan.steps))
     await check_workers(deps, request)
     await admit(deps, plan)
     for source, (origin, _, _) in zip(sources, spread, strict=True):

@@ -17,11 +17,12 @@ from producer.probing import Probe, probed
 from producer.services import live_services
 from tasks.connection import check
 from tasks.deps import open_deps
-from tasks.errors import CastlineError
+from tasks.errors import CastlineError, RedisFullError
 from tasks.images.device import gpus
 from tasks.llm.choosing import resolve_provider
 from tasks.profiles import defaults_of
 from tasks.settings import Settings, load_settings
+from tasks.store import room
 from tasks.store.blobs import Blobs
 
 LEAST_FREE_BYTES = 1_000_000_000
@@ -112,9 +113,13 @@ async def redis_found(settings: Settings) -> str:
     deps = await open_deps(settings)
     try:
         server = await deps.redis.info("server")
+        found = await room.look(deps.redis)
     finally:
         await deps.close()
-    return f"{server.get('server_name', 'redis')} {server.get('redis_version')}"
+    name = f"{server.get('server_name', 'redis')} {server.get('redis_version')}"
+    if found.share >= room.WARN_SHARE:
+        raise RedisFullError(f"{name} is nearly full: {found.said}", hint="raise its maxmemory")
+    return f"{name}, {found.said}"
 
 
 async def provider_found(settings: Settings) -> str:

@@ -21,6 +21,14 @@ class GateLine(Frozen):
     slots_in_use: int
 
 
+class MemoryLine(Frozen):
+    """Redis' memory in bytes; `most_bytes` is 0 without a limit, `warn` says that it is scarce."""
+
+    used_bytes: int
+    most_bytes: int
+    warn: bool
+
+
 class Overview(Frozen):
     """Services, queues, gates and the load at one moment."""
 
@@ -28,3 +36,4 @@ class Overview(Frozen):
     queues: tuple[QueueLine, ...]
     gates: tuple[GateLine, ...]
     load: Load
+    memory: MemoryLine

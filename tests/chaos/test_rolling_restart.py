@@ -2,8 +2,8 @@
 
 import signal
 import subprocess
-import time
 
+import psutil
 import pytest
 
 from tests.castline import wait_for
@@ -29,31 +29,26 @@ def test_a_rolling_restart_of_all_workers_under_load_pays_nothing_twice(
         for turn in range(3 if size.long else 1):
             for place, worker in enumerate(fleet):
                 site.answered(size.calls * (len(fleet) * turn + place + 1) // 10)
-                seconds = stopped(worker)
-                assert worker.returncode == 0, f"a worker ended with {worker.returncode}"
-                assert seconds < GRACE_S
+                stop(worker)
+                assert worker.returncode == 0
                 fleet[place] = site.worker()
             restart_supervised(site)
         site.finished(run_id)
     finally:
         for worker in fleet:
-            stopped(worker)
+            stop(worker)
     verdict = judge(site, run_id, scenario="10 rolling restart")
     assert verdict.done == verdict.steps
     assert verdict.paid_twice == 0
 
 
-def stopped(worker: "subprocess.Popen[bytes]") -> float:
-    """Tell a worker to stop; returns the seconds until it has ended."""
-    begun = time.monotonic()
+def stop(worker: "subprocess.Popen[bytes] | psutil.Process") -> None:
+    """Tell a worker to stop; fails when it takes longer than its grace."""
     worker.send_signal(signal.SIGTERM)
-    worker.wait(GRACE_S + 20)
-    return time.monotonic() - begun
+    worker.wait(GRACE_S)
 
 
 def restart_supervised(site: Farm) -> None:
     """Tell the supervised worker to stop; returns once its successor is there."""
-    worker = site.supervised("llm")
-    worker.send_signal(signal.SIGTERM)
-    worker.wait(GRACE_S + 20)
+    stop(site.supervised("llm"))
     site.supervised("llm")
