@@ -7,6 +7,7 @@ from rich.table import Table
 from producer import admission
 from producer.console import data_console, print_json
 from producer.load import queue_text
+from producer.quarantine import counted
 from producer.services import live_services
 from tasks.deps import Deps
 from tasks.gate.gate import Gate
@@ -29,6 +30,11 @@ async def overview(deps: Deps, *, as_json: bool) -> int:
     show_gates(seen.gates)
     show_load(seen.load)
     show_memory(seen.memory)
+    if seen.quarantine.messages or seen.quarantine.steps:
+        data_console.print(
+            f"in quarantine: {seen.quarantine.messages} messages, {seen.quarantine.steps} steps"
+            " (castline quarantine list)"
+        )
     return 0
 
 
@@ -41,6 +47,7 @@ async def look(deps: Deps) -> Overview:
         gates=tuple(await gate_lines(deps, services)),
         load=await admission.look(deps),
         memory=await memory_line(deps),
+        quarantine=await counted(deps),
     )
 
 

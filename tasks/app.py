@@ -107,7 +107,7 @@ def the_app() -> Celery:
     return app
 
 
-install_transport()
 app = CastlineCelery("castline")
+install_transport(lambda: app.tasks)
 app.add_defaults(configuration)
 app.set_default()  # signatures are built without an app, on any thread

@@ -25,6 +25,11 @@ def llm_queue(priority: Priority, phase: Phase) -> str:
 LLM_QUEUES: tuple[str, ...] = tuple(llm_queue(p, ph) for p in PRIORITIES for ph in PHASES)
 
 
+def is_work(queue: str) -> bool:
+    """Whether a queue holds work of ours, not Celery's own messages."""
+    return queue.startswith(("llm.", "gpu."))
+
+
 def gpu_queue(node: str, index: int) -> str:
     """Name the queue of exactly one GPU; dots in the node's name become dashes."""
     return f"gpu.{node_label(node)}.{index}"

@@ -12,7 +12,7 @@ from tasks.deps import Deps
 from tasks.errors import BadInputError
 from tasks.schemas.plan import Request
 from tasks.schemas.steps import StepName
-from tasks.store import keys
+from tasks.store import bad_messages, keys
 from tasks.traces import end_traces
 
 log = logging.getLogger(__name__)
@@ -156,4 +156,5 @@ async def forget_expired(deps: Deps) -> int:
     gone = [run_id for run_id in old if not await deps.redis.exists(keys.RunKeys(run_id).run)]
     if gone:
         await deps.redis.zrem(keys.RUNS, *gone)
-    return len(gone)
+    await deps.redis.zremrangebyscore(keys.QUARANTINED, "-inf", horizon)
+    return len(gone) + await bad_messages.forget_older(deps.redis, horizon)

@@ -1,6 +1,6 @@
 """`runs`, `status`, `watch`, `results`, `cancel`, `retry`: following and steering."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated
@@ -126,24 +126,35 @@ def retry(
     """Make a run's failed, cancelled or never-begun steps due again; done work is kept."""
 
     async def again(deps: Deps) -> int:
-        snapshot = await deps.reader.snapshot(run)
-        if snapshot.state == "submitting":
-            ready = await deps.ledger.accept(run)
-        else:
-            await open_trace(deps, run, snapshot.request, steps=len(snapshot.rows))
-            reopened = await deps.ledger.reopen(snapshot)
-            opened = await deps.reader.snapshot(run)
-            ready = [s for s in reopened if not needs_open(opened.states, opened.rows[s].needs)]
-            ready = [s for s in ready if opened.rows[s].kind != "collect"]
-        await send_ready(deps, run, ready, snapshot.request)
-        say(f"{len(ready)} steps of {run} are sent again.")
+        count = await send_again(deps, run)
+        say(f"{count} steps of {run} are sent again.")
         if wait:
-            return await follow(deps, run, out=Path(snapshot.request.out), as_json=as_json)
+            request = await deps.reader.request(run)
+            return await follow(deps, run, out=Path(request.out), as_json=as_json)
         if as_json:
             print_json(standing(await deps.reader.snapshot(run)))
         return 0
 
     raise typer.Exit(session.run(again))
+
+
+async def send_again(deps: Deps, run: str, *, only: Collection[str] = ()) -> int:
+    """Make a run's unsuccessful steps due (or `only` these, with what needs them), and send them.
+
+    Returns how many were sent; what needs those follows by itself. Raises BadInputError for an
+    unknown run.
+    """
+    snapshot = await deps.reader.snapshot(run)
+    if snapshot.state == "submitting":
+        ready = await deps.ledger.accept(run)
+    else:
+        await open_trace(deps, run, snapshot.request, steps=len(snapshot.rows))
+        reopened = await deps.ledger.reopen(snapshot, only)
+        opened = await deps.reader.snapshot(run)
+        ready = [s for s in reopened if not needs_open(opened.states, opened.rows[s].needs)]
+        ready = [s for s in ready if opened.rows[s].kind != "collect"]
+    await send_ready(deps, run, ready, snapshot.request)
+    return len(ready)
 
 
 def needs_open(states: Mapping[str, str], needs: tuple[str, ...]) -> bool:

@@ -7,6 +7,7 @@ import typer
 from producer.commands import create, follow, stack
 from producer.commands.doctor import doctor
 from producer.commands.limits import limits
+from producer.commands.quarantine import quarantine
 from producer.commands.worker import flower, worker
 from producer.console import set_debug
 from producer.simulate import simulate
@@ -50,3 +51,4 @@ for command in (
 ):
     app.command()(command)
 app.add_typer(worker, name="worker")
+app.add_typer(quarantine, name="quarantine")

@@ -2,6 +2,7 @@
 
 from tasks.schemas.frozen import Frozen
 from tasks.schemas.load import Load
+from tasks.schemas.quarantine import QuarantineCounts
 from tasks.schemas.services import ServiceLine
 
 
@@ -37,3 +38,4 @@ class Overview(Frozen):
     gates: tuple[GateLine, ...]
     load: Load
     memory: MemoryLine
+    quarantine: QuarantineCounts

@@ -7,7 +7,7 @@ One implementation, asynchronous; callers without a loop go through a portal. Th
 the very same scripts on fakeredis.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from tasks.connection import TextRedis
 from tasks.errors import StaleLeaseError
@@ -246,15 +246,21 @@ class Ledger:
             raise unknown_run(run_id)
         return count
 
-    async def reopen(self, snapshot: RunSnapshot) -> list[str]:
+    async def drop(self, run_id: str, step: str) -> bool:
+        """Give a quarantined step up for good; False when it is not in quarantine."""
+        return bool(await self._scripts.call("drop", run_id, [step]))
+
+    async def reopen(self, snapshot: RunSnapshot, only: Collection[str] = ()) -> list[str]:
         """Make a run's failed, quarantined and cancelled steps due again; returns them.
 
-        A step that failed asks its model anew: what a batch answered it is forgotten.
+        With `only`, these and what could not happen without them. A step that failed asks its model
+        anew: what a batch answered it is forgotten.
         """
-        bad = [s for s, state in snapshot.states.items() if state in ("failed", "quarantined")]
+        needs = reopened_needs(snapshot, only)
+        bad = [s for s in needs if snapshot.states[s] in ("failed", "quarantined")]
         if bad and snapshot.request.batch_api:
             await self.redis.hdel(keys.BatchKeys.of(snapshot.run_id).replies, *bad)
-        pairs = [part for pair in reopened_needs(snapshot).items() for part in pair]
+        pairs = [part for pair in needs.items() for part in pair]
         reopened = list(await self._scripts.call("reopen", snapshot.run_id, pairs))
         await self.redis.hset(keys.LOAD, snapshot.run_id, IN_ITS_ROWS)
         return reopened

@@ -1,7 +1,7 @@
 """The pure arithmetic of a plan's rows: what follows what, and what a retry reopens."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from tasks.schemas.calls import CallUsage
 from tasks.schemas.ledger import RunSnapshot
@@ -61,12 +61,27 @@ def open_needs(row: StepRow, plan: RunPlan) -> int:
     return sum(1 for needed in row.needs if needed not in plan.documents)
 
 
-def reopened_needs(snapshot: RunSnapshot) -> dict[str, int]:
-    """Find what to reopen: unsuccessful steps, collects above them, and their open needs."""
+def reopened_needs(snapshot: RunSnapshot, only: Collection[str] = ()) -> dict[str, int]:
+    """Find what to reopen: unsuccessful steps, collects above them, and their open needs.
+
+    With `only`, these steps and what could not happen without them.
+    """
     again = {s for s, state in snapshot.states.items() if state not in ("done", "running")}
     rows = snapshot.rows
+    if only:
+        again = with_dependents(set(only) & again, again, rows)
     again |= {
         s for s, row in rows.items() if row.kind == "collect" and again.intersection(row.needs)
     }
     done = {s for s, state in snapshot.states.items() if state == "done"} - again
     return {s: sum(1 for n in rows[s].needs if n not in done) for s in sorted(again)}
+
+
+def with_dependents(
+    chosen: set[str], among: Collection[str], rows: Mapping[str, StepRow]
+) -> set[str]:
+    """Add the steps that need a chosen one, however far behind it."""
+    found = set(chosen)
+    while more := {s for s in among if s not in found and found.intersection(rows[s].needs)}:
+        found |= more
+    return found

@@ -38,6 +38,6 @@ class Scripts:
         if script is None:
             script = self._scripts[name] = Script(self._pipelining, source(name))
         return await script(
-            [*keys.RunKeys(run_id).all, keys.DUE, keys.CONSUMED, *extra_keys],
+            [*keys.RunKeys(run_id).all, keys.DUE, keys.CONSUMED, keys.QUARANTINED, *extra_keys],
             [run_id, self._retention_s, f"{keys.GPU_STEPS}:", *arguments],
         )

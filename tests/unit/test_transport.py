@@ -1,5 +1,6 @@
 """Kombu still asks the methods that we override."""
 
+import hashlib
 import inspect
 
 from kombu import Connection
@@ -7,6 +8,8 @@ from kombu.transport import redis as kombu_redis
 
 from tasks import app
 from tasks.transport import Channel, Transport
+
+KOMBU_BRPOP_READ = "c42518699709f2df"
 
 
 def test_castlines_processes_use_the_transport_for_both_schemes() -> None:
@@ -61,3 +64,9 @@ def test_a_channel_knows_its_address_after_its_connection_is_gone() -> None:
     after = kept._connparams()
     assert (after["host"], after["port"], after["db"]) == ("127.0.0.1", 7, 3)
     assert before.keys() == after.keys()
+
+
+def test_kombu_reads_from_queues_as_it_did_when_we_took_that_over() -> None:
+    """When this fails, kombu has changed: compare its _brpop_read with ours."""
+    source = inspect.getsource(kombu_redis.Channel._brpop_read)
+    assert hashlib.sha256(source.encode()).hexdigest()[:16] == KOMBU_BRPOP_READ

@@ -1,7 +1,7 @@
 -- Takes in answers of a chunk's calls; steps that wait for no other call are due. Twice is harmless.
--- KEYS after the watermarks: the run's batch keys. ARGV[4..]: chunk, grace ms, then key, reply and
+-- KEYS after the quarantine: the run's batch keys. ARGV[4..]: chunk, grace ms, then key, reply and
 -- 1 when the call is over (0: it will be asked again) in turn. Returns the steps that are due.
-local calls, asked, waits, chunks, replies = unpack(KEYS, #names + 3, #names + 7)
+local calls, asked, waits, chunks, replies = unpack(KEYS, #names + 4, #names + 8)
 local chunk, grace_ms = ARGV[4], tonumber(ARGV[5])
 local due = {}
 for i = 6, #ARGV, 3 do

@@ -1,6 +1,6 @@
 -- Forgets calls that are in no chunk: their run was cancelled before they were sent.
--- KEYS after the watermarks: the run's batch keys. ARGV[4..]: the calls' keys.
-local calls, asked, waits = unpack(KEYS, #names + 3, #names + 5)
+-- KEYS after the quarantine: the run's batch keys. ARGV[4..]: the calls' keys.
+local calls, asked, waits = unpack(KEYS, #names + 4, #names + 6)
 for i = 4, #ARGV do
   local row = redis.call('HGET', calls, ARGV[i])
   local attempt, step = string.match(row or '', '^(%d+) %- (%S+) ')

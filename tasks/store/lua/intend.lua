@@ -1,6 +1,6 @@
 -- Puts free calls into a chunk before anything of it is sent: all of them, or none.
--- KEYS after the watermarks: the run's batch keys. ARGV[4..]: chunk, its row, then the calls' keys.
-local calls, chunks = KEYS[#names + 3], KEYS[#names + 6]
+-- KEYS after the quarantine: the run's batch keys. ARGV[4..]: chunk, its row, then the calls' keys.
+local calls, chunks = KEYS[#names + 4], KEYS[#names + 7]
 local chunk = ARGV[4]
 if redis.call('HGET', R.run, 'cancel') == '1' then return 0 end
 local rows = {}

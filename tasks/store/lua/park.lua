@@ -1,10 +1,10 @@
 -- Parks a claimed step until calls of it are answered, and writes down those that are new.
--- KEYS after the watermarks: the run's batch keys, the runs that have calls outstanding.
+-- KEYS after the quarantine: the run's batch keys, the runs that have calls outstanding.
 -- ARGV[4..]: step, fence, bytes of replies that the step knew, when to look again in any case (ms),
 -- then key, attempt, model, size and request of each call in turn.
 -- Returns 1 when parked, 2 when replies came meanwhile and the step is due at once, 0 without lease.
-local calls, asked, waits, chunks, replies = unpack(KEYS, #names + 3, #names + 7)
-local batching = KEYS[#names + 8]
+local calls, asked, waits, chunks, replies = unpack(KEYS, #names + 4, #names + 8)
+local batching = KEYS[#names + 9]
 local step, fence, known, again_ms = ARGV[4], tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7])
 local lease = lease_of(step)
 if not lease or lease.fence ~= fence then return 0 end
@@ -34,6 +34,6 @@ for i = 8, #ARGV, 5 do
 end
 redis.call('ZADD', DUE, now + again_ms, member(step))
 redis.call('SADD', batching, run_id)
-for i = #names + 3, #names + 7 do redis.call('EXPIRE', KEYS[i], retention_s) end
+for i = #names + 4, #names + 8 do redis.call('EXPIRE', KEYS[i], retention_s) end
 emit(step, 'waiting')
 return 1

@@ -1,10 +1,10 @@
 -- Assigns a picture to the live GPU queue with the smallest backlog; keeps a live assignment.
--- KEYS after the due set and the watermarks: the live GPU queues by the time their lease ends.
+-- KEYS after the quarantine: the live GPU queues by the time their lease ends.
 -- ARGV[4]: step, ARGV[5]: the one queue it must go to ("" = any), ARGV[6]: grace ms, ARGV[7]: prefix
 -- of the bells, ARGV[8]: how long a bell counts as rung, ms.
 -- Returns the queue ('' when no GPU worker is live, or when somebody draws the picture now) and
 -- whether its bell must be rung.
-local GPUS = KEYS[#names + 3]
+local GPUS = KEYS[#names + 4]
 local step, wanted, grace_ms = ARGV[4], ARGV[5], tonumber(ARGV[6])
 local lease = lease_of(step)
 if lease and lease.till > now then return {'', 0} end

@@ -1,11 +1,12 @@
 -- Shared by every ledger script: names for the keys, Redis time, and how a step settles.
--- KEYS: the run's keys in the order of tasks/store/keys.py, then the due set and the watermarks.
+-- KEYS: the run's keys in the order of tasks/store/keys.py, then the due set, the watermarks and the
+-- quarantined steps.
 -- ARGV[1]: run id, ARGV[2]: retention in seconds, ARGV[3]: prefix of the GPU queues' step sets.
 local names = {'run', 'rows', 'after', 'state', 'needs', 'lease', 'fence', 'tries', 'sent', 'queue',
   'docs', 'errors', 'names', 'events', 'held'}
 local R = {}
 for i, name in ipairs(names) do R[name] = KEYS[i] end
-local DUE, CONSUMED = KEYS[#names + 1], KEYS[#names + 2]
+local DUE, CONSUMED, QUARANTINED = KEYS[#names + 1], KEYS[#names + 2], KEYS[#names + 3]
 local run_id, retention_s, gpu_prefix = ARGV[1], tonumber(ARGV[2]), ARGV[3]
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
@@ -87,6 +88,11 @@ local function settle(first, outcome, note, grace_ms)
       redis.call('HSET', R.state, step, state)
       redis.call('HDEL', R.lease, step)
       redis.call('ZREM', DUE, member(step))
+      if state == 'quarantined' then
+        redis.call('ZADD', QUARANTINED, now, member(step))
+      elseif before == 'quarantined' then
+        redis.call('ZREM', QUARANTINED, member(step))
+      end
       leave_gpu(step)
       emit(step, state, why)
       if string.sub(step, -9) == '.assemble' then release_next(grace_ms) end

@@ -9,6 +9,7 @@ for i = 4, #ARGV, 2 do
     redis.call('HSET', R.state, step, 'waiting')
     redis.call('HDEL', R.errors, step)
     redis.call('HDEL', R.tries, step)
+    redis.call('ZREM', QUARANTINED, member(step))
     count_open(step, 1)
     table.insert(reopened, step)
     emit(step, 'waiting', 'retry')
