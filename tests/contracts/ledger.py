@@ -155,6 +155,44 @@ class LedgerContract:
         assert found["p0.core"] == "quarantined"
         assert found["p0.t01"] == "failed"
 
+    async def test_a_quarantined_step_is_due_again_with_what_needs_it_and_nothing_else(
+        self, redis: Any
+    ) -> None:
+        ledger = await begun(redis, attempts=1, lease_s=0.2)
+        await do(ledger, "p0.core")
+        await do(ledger, "p0.assemble")
+        await ledger.fail(await ledger.claim(RUN, "p0.t02"), "refused")
+        await self.quarantine(redis, ledger, "p0.t01")
+        assert await redis.zrange(keys.QUARANTINED, 0, -1) == [f"{RUN} p0.t01"]
+        snapshot = await RunReader(redis).snapshot(RUN)
+        assert set(await ledger.reopen(snapshot, ["p0.t01"])) == {"p0.t01", "p0.i01"}
+        found = await states(redis)
+        assert (found["p0.t01"], found["p0.i01"], found["p0.t02"]) == (
+            "waiting",
+            "waiting",
+            "failed",
+        )
+        assert await redis.zcard(keys.QUARANTINED) == 0
+        await do(ledger, "p0.t01")
+
+    async def test_a_quarantined_step_that_is_dropped_has_failed_and_keeps_its_error(
+        self, redis: Any
+    ) -> None:
+        ledger = await begun(redis, attempts=1, lease_s=0.2)
+        await self.quarantine(redis, ledger, "p0.core")
+        assert await ledger.drop(RUN, "p0.core")
+        assert not await ledger.drop(RUN, "p0.core")
+        snapshot = await RunReader(redis).snapshot(RUN)
+        assert snapshot.states["p0.core"] == "failed"
+        assert "without an outcome" in snapshot.errors["p0.core"]
+
+    async def quarantine(self, redis: Any, ledger: Ledger, step: str) -> None:
+        """Claim a step once too often."""
+        assert (await ledger.claim(RUN, step)).verdict == "granted"
+        await self.let_time_pass(redis, 0.25)
+        assert (await ledger.claim(RUN, step)).verdict == "settled"
+        assert (await states(redis))[step] == "quarantined"
+
     async def test_a_failed_stage_fails_what_needs_it_and_ends_the_run(self, redis: Any) -> None:
         ledger = await begun(redis)
         claim = await ledger.claim(RUN, "p0.core")
