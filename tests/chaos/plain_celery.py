@@ -1,0 +1,54 @@
+"""The same kind of job on Celery's own chains and chords, with no ledger: the harness's control."""
+
+import os
+import signal
+from typing import Any
+
+import httpx
+import redis
+from celery import Celery
+
+PROVIDER = "PLAIN_PROVIDER"
+REDIS = "PLAIN_REDIS"
+DIES = "PLAIN_DIES_BEFORE_COUNTING"
+
+app = Celery("plain", broker=os.environ.get(REDIS), backend=os.environ.get(REDIS))
+app.conf.update(
+    task_acks_late=os.environ.get("PLAIN_ACKS_LATE") == "1",
+    worker_prefetch_multiplier=1,
+    broker_connection_retry_on_startup=True,
+    broker_transport_options={"visibility_timeout": 3600},
+)
+
+
+@app.task(name="plain.write")
+def write(item: str) -> str:
+    """Ask the model for one item."""
+    body = {"model": "m", "messages": [{"role": "user", "content": item}], "max_tokens": 20}
+    answer = httpx.post(
+        f"{os.environ[PROVIDER]}/chat/completions",
+        json=body,
+        headers={"Idempotency-Key": item},
+        timeout=60,
+    )
+    answer.raise_for_status()
+    redis.Redis.from_url(os.environ[REDIS]).sadd("plain:written", item)
+    return item
+
+
+@app.task(name="plain.collect")
+def collect(items: list[str]) -> None:
+    """Note that a chord's body has run."""
+    redis.Redis.from_url(os.environ[REDIS]).sadd("plain:collected", ",".join(sorted(items)))
+
+
+if os.environ.get(DIES):
+    counted = type(app.backend).on_chord_part_return
+
+    def die_before_counting(self: Any, request: Any, *given: Any, **named: Any) -> Any:
+        """Die at the member that was named, once its success is stored and before it counts."""
+        if request.args and request.args[0] == os.environ[DIES]:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return counted(self, request, *given, **named)
+
+    type(app.backend).on_chord_part_return = die_before_counting
