@@ -88,6 +88,10 @@ class RedisAwayError(ServiceAwayError):
     """Redis cannot be reached: what a step was about to do, it can do later as well."""
 
 
+class BlobsAwayError(ServiceAwayError):
+    """The blob store is full, away or refuses us: what it was to hold can be made again later."""
+
+
 class RedisFullError(ServiceAwayError):
     """Redis has no memory left for what was to be written."""
 

@@ -16,6 +16,7 @@ from tasks import crashing
 from tasks.deps import Deps
 from tasks.dispatch import send_steps
 from tasks.errors import (
+    BlobsAwayError,
     CastlineError,
     DeadlineError,
     PermanentError,
@@ -166,7 +167,9 @@ async def try_later(deps: Deps, claim: Claim, error: CastlineError, tally: CallT
     A step that never reached its provider costs no attempt.
     """
     free = never_asked(error, tally)
-    if not free:
+    if free:
+        log.warning("%s %s is put off: %s", claim.run_id, claim.step, error)
+    else:
         if claim.attempt >= deps.settings.step_attempts:
             return await give_up(deps, claim, error, tally)
         log.warning("%s %s is tried again later: %s", claim.run_id, claim.step, error)
@@ -181,7 +184,7 @@ async def try_later(deps: Deps, claim: Claim, error: CastlineError, tally: CallT
 
 def never_asked(error: CastlineError, tally: CallTally) -> bool:
     """Whether a step failed before its provider was asked anything."""
-    if isinstance(error, RedisAwayError):
+    if isinstance(error, RedisAwayError | BlobsAwayError):
         return not tally.usage.made
     if isinstance(error, DeadlineError):
         return not error.attempts

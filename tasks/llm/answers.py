@@ -98,7 +98,7 @@ def error_of(
             hint="pay the provider, or raise the account's spending limit",
         )
     if status == httpx.codes.TOO_MANY_REQUESTS:
-        wait_s = retry_after_s(response.headers.get("retry-after"), now=time.time())
+        wait_s = retry_after_s(response.headers.get("retry-after"), now=its_time(response))
         return RateLimitedError(f"{provider}: 429, over the limit", wait_s=wait_s)
     if status in SERVER_TROUBLE:
         return ProviderDownError(f"{provider}: HTTP {status}", status=status)
@@ -143,6 +143,14 @@ def reason_of(response: HttpAnswer) -> str:
         return " ".join(str(error.get(key)) for key in ("code", "param", "message"))
     except (ValueError, RecursionError, KeyError, TypeError, AttributeError):
         return ""
+
+
+def its_time(response: HttpAnswer) -> float:
+    """Read the provider's own clock, Unix time: ours may be wrong, and a date is meant by its."""
+    try:
+        return email.utils.parsedate_to_datetime(response.headers["date"]).timestamp()
+    except (KeyError, ValueError, TypeError):
+        return time.time()
 
 
 def retry_after_s(header: str | None, *, now: float) -> float | None:

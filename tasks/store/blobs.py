@@ -6,7 +6,7 @@ from typing import Any
 import fsspec
 from fsspec.core import url_to_fs
 
-from tasks.errors import BadInputError, ConfigurationError, ServiceAwayError
+from tasks.errors import BadInputError, BlobsAwayError, ConfigurationError
 
 
 class Blobs:
@@ -36,7 +36,7 @@ class Blobs:
     def put(self, key: str, data: bytes) -> None:
         """Write a blob whole; the same key again replaces it.
 
-        Raises ServiceAwayError when the store cannot be written (full, away, refused).
+        Raises BlobsAwayError when the store cannot be written (full, away, refused).
         """
         path = self._path(key)
         temporary = f"{path}.{id(data):x}.part"
@@ -48,23 +48,23 @@ class Blobs:
             else:
                 self._fs.pipe_file(path, data)
         except OSError as error:
-            raise ServiceAwayError(
-                f"the blob store cannot be written: {type(error).__name__}",
+            raise BlobsAwayError(
+                f"the blob store cannot be written: {reason_of(error)}",
                 hint="check CASTLINE_BLOBS: free space, rights, network",
             ) from error
 
     def get(self, key: str) -> bytes | None:
         """Read a blob, None when there is none.
 
-        Raises ServiceAwayError when the store cannot be read.
+        Raises BlobsAwayError when the store cannot be read.
         """
         try:
             return bytes(self._fs.cat_file(self._path(key)))
         except FileNotFoundError:
             return None
         except OSError as error:
-            raise ServiceAwayError(
-                f"the blob store cannot be read: {type(error).__name__}",
+            raise BlobsAwayError(
+                f"the blob store cannot be read: {reason_of(error)}",
                 hint="check CASTLINE_BLOBS: rights, network",
             ) from error
 
@@ -75,3 +75,8 @@ class Blobs:
     async def get_async(self, key: str) -> bytes | None:
         """Do `get` off the loop."""
         return await asyncio.to_thread(self.get, key)
+
+
+def reason_of(error: OSError) -> str:
+    """Name what the system said, without the path."""
+    return error.strerror or type(error).__name__

@@ -129,11 +129,12 @@ class Farm:
     store: Store
     provider: Provider
     lease_s: float
+    gpus: int = 0
     faults_at: list[float] = field(default_factory=list)
 
     def up(self) -> None:
         """Start the stack; returns once its services are healthy."""
-        done = self.castline.run("up", "--detach", "--gpus", "0", "--no-flower")
+        done = self.castline.run("up", "--detach", "--gpus", str(self.gpus), "--no-flower")
         assert done.returncode == 0, done.stderr
 
     def down(self) -> None:
@@ -141,11 +142,12 @@ class Farm:
         self.castline.run("down")
 
     def submit(self, *, personas: int, tweets: int) -> str:
-        """Submit the main job without pictures; returns the run's id."""
+        """Submit the main job, with pictures if there are GPUs; returns the run's id."""
         return str(
             self.castline.json(
                 *("run", "--text", "A keeper of clocks.", "--personas", str(personas)),
                 *("--tweets", str(tweets), "--detach", "--out", "out"),
+                "--images" if self.gpus else "--no-images",
             )["run_id"]
         )
 
@@ -279,6 +281,7 @@ def farm_in(
     lease_s: float = 30.0,
     resend_s: float = 15.0,
     redis_port: int = 0,
+    gpus: int = 0,
     store: Store | None = None,
     options: tuple[str, ...] = (),
     **variables: str,
@@ -306,7 +309,7 @@ def farm_in(
                 **variables,
             },
         )
-        farm = Farm(castline, store, provider, lease_s)
+        farm = Farm(castline, store, provider, lease_s, gpus)
         try:
             yield farm
         finally:

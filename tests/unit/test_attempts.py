@@ -3,6 +3,7 @@
 import pytest
 
 from tasks.errors import (
+    BlobsAwayError,
     CastlineError,
     DeadlineError,
     ProviderDownError,
@@ -25,8 +26,11 @@ def test_a_step_that_never_reached_its_provider_was_never_asked(error: CastlineE
     assert never_asked(error, CallTally())
 
 
-def test_redis_away_costs_an_attempt_only_after_a_call() -> None:
-    tally, away = CallTally(), RedisAwayError("Redis is away")
+@pytest.mark.parametrize("error", [RedisAwayError, BlobsAwayError])
+def test_a_store_that_is_away_costs_an_attempt_only_after_a_call(
+    error: type[CastlineError],
+) -> None:
+    tally, away = CallTally(), error("it is away")
     assert never_asked(away, tally)
     tally.attempt(again=False)
     assert not never_asked(away, tally)

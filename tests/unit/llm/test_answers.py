@@ -28,6 +28,16 @@ def test_every_status_has_its_class_of_error(status: int, error: type[Exception]
         payload_of(answer(status), provider="p")
 
 
+def test_a_date_to_retry_after_is_meant_by_the_providers_clock_not_by_ours() -> None:
+    headers = {
+        "date": "Sun, 06 Nov 1994 08:49:37 GMT",
+        "retry-after": "Sun, 06 Nov 1994 08:49:40 GMT",
+    }
+    with pytest.raises(RateLimitedError) as caught:
+        payload_of(answer(429, **headers), provider="p")
+    assert caught.value.wait_s == 3.0
+
+
 def test_an_account_without_credit_is_refused_instead_of_asked_ten_times() -> None:
     body = b'{"error": {"message": "You exceeded it", "code": "insufficient_quota"}}'
     with pytest.raises(RefusedCallError, match="credit is used up") as caught:
