@@ -26,13 +26,18 @@ class Size:
     long: bool
 
     @property
+    def slow(self) -> dict[str, int]:
+        """Options of a farm whose run lasts over a minute in the long form, for repeated faults."""
+        return {"slots": 6} if self.long else {}
+
+    @property
     def calls(self) -> int:
         """Calls that a run makes, at least."""
         return self.personas * (10 + self.tweets)
 
 
 SHORT = Size(personas=3, tweets=25, slots=8, latency_s=0.3, lease_s=3, resend_s=2, long=False)
-LONG = Size(personas=10, tweets=60, slots=6, latency_s=0.6, lease_s=30, resend_s=15, long=True)
+LONG = Size(personas=10, tweets=60, slots=20, latency_s=0.6, lease_s=30, resend_s=15, long=True)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -138,8 +138,16 @@ class Farm:
         assert done.returncode == 0, done.stderr
 
     def down(self) -> None:
-        """Stop the stack, if it runs."""
-        self.castline.run("down")
+        """End the stack at once, if it runs: what a graceful end does, other tests show."""
+        note = read_note(Path(self.castline.variables["CASTLINE_HOME"]))
+        if note is None or not psutil.pid_exists(note.supervisor_pid):
+            return
+        supervisor = psutil.Process(note.supervisor_pid)
+        family = [supervisor, *supervisor.children(recursive=True)]
+        for process in family:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.kill()
+        psutil.wait_procs(family, timeout=10)
 
     def submit(self, *, personas: int, tweets: int) -> str:
         """Submit the main job, with pictures if there are GPUs; returns the run's id."""

@@ -16,17 +16,17 @@ pytestmark = pytest.mark.integration
 def test_an_llm_worker_killed_again_and_again_costs_only_what_was_in_flight(
     farm: Start, size: Size
 ) -> None:
-    site = farm()
+    site = farm(**size.slow)
     run_id = site.submit(personas=size.personas, tweets=size.tweets)
-    site.answered(size.slots)
+    site.answered(size.personas)
     slowest = 0.0
-    for kill in range(10 if size.long else 3):
+    for kill in range(10 if size.long else 2):
         site.kill(site.supervised("llm"))
         slowest = max(slowest, site.working_again(limit_s=2 * size.lease_s + 15))
         if size.long:
             time.sleep(10)  # the scenario's own rhythm
         else:
-            site.answered(size.calls * (kill + 1) // 4)
+            site.answered(size.calls * (kill + 1) // 3)
     site.finished(run_id)
     verdict = judge(site, run_id, scenario="1 LLM worker killed", recovery_s=slowest)
     assert verdict.failed == 0

@@ -38,7 +38,7 @@ def test_work_goes_on_after_redis_was_killed(
 
 
 def test_connections_that_are_killed_cost_no_second_call(farm: Start, size: Size) -> None:
-    site = farm()
+    site = farm(**size.slow)
     run_id = site.submit(personas=size.personas, tweets=size.tweets)
     client = site.store.client()
     for kill in range(12 if size.long else 3):
