@@ -6,6 +6,7 @@ alone; who was paid for what is `judge.py`'s.
 
 import contextlib
 import datetime
+import itertools
 import json
 import os
 import signal
@@ -239,6 +240,11 @@ class Farm:
 
         seconds: float = wait_for("a call after the fault", look, limit_s=limit_s)
         return seconds
+
+    def longest_pause(self) -> float:
+        """Measure the longest time between two calls that followed each other, in seconds."""
+        moments = sorted(call["at"] for call in self.provider.calls())
+        return max(later - earlier for earlier, later in itertools.pairwise(moments))
 
     def finished(self, run_id: str, *, limit_s: float = 600) -> None:
         """Wait until the ledger says that a run has ended."""

@@ -25,7 +25,8 @@ def test_poison_is_set_aside_and_healthy_work_goes_on(farm: Start, size: Size) -
         for raw in POISON.values():
             client.rpush(queue, raw)
     site.finished(run_id)
-    verdict = judge(site, run_id, scenario="7 poison")
+    pause_s = site.longest_pause()
+    verdict = judge(site, run_id, scenario="7 poison (longest pause)", recovery_s=pause_s)
     assert verdict.done == verdict.steps
     assert verdict.paid_twice == 0
     assert site.supervised("llm").pid == worker.pid, "the worker ended"

@@ -71,3 +71,22 @@ def test_a_network_that_swallows_everything_is_outlived_within_the_limits(
         assert verdict.failed == verdict.quarantined == 0
         assert site.provider.rejected() == 0
         site.down()  # while the network is there
+
+
+def test_a_slow_network_that_breaks_now_and_then_costs_no_second_call(
+    farm: Start, size: Size, tmp_path: Path
+) -> None:
+    store = Store(tmp_path / "valkey")
+    store.start()
+    with proxied(store.port) as network:
+        site = farm(store=store, redis_port=network.port)
+        run_id = site.submit(personas=size.personas, tweets=size.tweets)
+        network.delay(0.02)
+        for part in range(1, 4):
+            site.answered(size.calls * part // 4)
+            assert network.cut() > 0
+        site.finished(run_id)
+        verdict = judge(site, run_id, scenario="4 slow network, cut three times")
+        assert verdict.done == verdict.steps
+        assert verdict.paid_twice == 0
+        site.down()
