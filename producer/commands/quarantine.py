@@ -2,9 +2,11 @@
 
 import base64
 import sys
+from datetime import datetime
 from typing import Annotated
 
 import typer
+from rich.markup import escape
 from rich.table import Table
 
 from producer import session
@@ -155,10 +157,11 @@ def tell(what: str, chosen: list[BadMessage | QuarantineLine], *, as_json: bool)
 def table_of(lines: list[QuarantineLine]) -> Table:
     """Build the list for a person."""
     table = Table(box=None, pad_edge=False)
-    for column in ("id", "kind", "where", "reason"):
+    for column in ("id", "since", "where", "reason"):
         table.add_column(column, overflow="fold")
     for line in lines:
-        table.add_row(line.id, line.kind, line.place, line.reason)
+        since = datetime.fromtimestamp(line.at_ms / 1000).strftime("%m-%d %H:%M")
+        table.add_row(escape(line.id), since, escape(line.place), escape(line.reason))
     return table
 
 
