@@ -6,6 +6,7 @@ import signal
 from collections.abc import Coroutine, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from producer.console import (
     DONE,
@@ -65,11 +66,13 @@ async def follow(
     as_json: bool,
     quiet: bool = False,
     submitting: Coroutine[None, None, None] | None = None,
+    told: dict[str, Any] | None = None,
 ) -> int:
     """Show a run's progress until it ends, then write its folder; returns the exit code.
 
     Interrupted, it says how to come back, prints what there is, and the run goes on; `submitting`,
-    which comes first, is finished even then, and so is the folder of a run that has ended.
+    which comes first, is finished even then, and so is the folder of a run that has ended. `told`
+    is added to the JSON.
     """
     with interruptible() as interruption:
         if submitting is not None:
@@ -78,17 +81,19 @@ async def follow(
         status = standing(snapshot)
         if snapshot.state != "finished":
             say(f"The run goes on. Come back with: castline watch {run_id}")
-            return finish(status, as_json=as_json, code=interruption.code)
+            return finish(status, told, as_json=as_json, code=interruption.code)
         if out is not None:
             status = await write_folder(deps, snapshot, out)
     code = DONE if status.state == "done" else WITH_FAILURES
-    return finish(status, as_json=as_json, code=code)
+    return finish(status, told, as_json=as_json, code=code)
 
 
-def finish(status: RunStatus, *, as_json: bool, code: int) -> int:
+def finish(
+    status: RunStatus, told: dict[str, Any] | None = None, *, as_json: bool, code: int
+) -> int:
     """Print the end of the story."""
     if as_json:
-        print_json(status)
+        print_json({**status.model_dump(mode="json"), **(told or {})})
     elif code in (DONE, WITH_FAILURES):
         final_summary(status, progress_console)
     return code

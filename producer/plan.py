@@ -48,18 +48,19 @@ def window(request: Request, *, slots: int) -> int:
 
 
 def chain_rows(persona: int, request: Request) -> list[StepRow]:
-    """Rows of the seven stages and the assembly, each after the one before.
+    """Rows of the seven stages and the assembly: each after those it reads and the one before.
 
     In batch mode a stage waits only for those that it reads: each wait may take a day. A character
     from a picture takes a call more, to look at it.
     """
     looks = int(bool(request.sources[persona].image_blob))
     rows: list[StepRow] = []
-    before: tuple[str, ...] = ()
+    last = ""
     for part in (*STAGE_NAMES, "assemble"):
         calls = STAGES[part].calls if part in STAGES else 0
-        if request.batch_api:
-            before = STAGE_NAMES if part == "assemble" else STAGES[part].reads
+        before = STAGE_NAMES if part == "assemble" else STAGES[part].reads
+        if last and last not in before and not request.batch_api:
+            before = (*before, last)
         rows.append(
             StepRow(
                 id=chain_step(persona, part),
@@ -70,7 +71,7 @@ def chain_rows(persona: int, request: Request) -> list[StepRow]:
                 calls=calls + looks * (part == "core"),
             )
         )
-        before = (part,)
+        last = part
     return rows
 
 

@@ -71,20 +71,10 @@ async def check_workers(deps: Deps, request: Request) -> None:
 
     Raises NoWorkerError, and BadInputError for batch mode with a provider that has none.
     """
-    services = await live_services(deps)
-    served = {q for service in services if service.state == "running" for q in service.queues}
-    if request.kind != "images" and not served.intersection(LLM_QUEUES):
-        raise NoWorkerError(
-            "no LLM worker is running, so nobody would write",
-            hint="start one with `castline worker llm`, or everything with `castline up --detach`",
-        )
-    if (request.images or request.kind == "images") and not any(
-        queue.startswith("gpu.") for queue in served
-    ):
-        raise NoWorkerError(
-            "no image worker is running, so nobody would draw",
-            hint="start one with `castline worker gpu --device cpu`, or run with --no-images",
-        )
+    only_pictures = request.kind == "images"
+    services, served = await check_served(
+        deps, texts=not only_pictures, pictures=request.images or only_pictures
+    )
     serving = [queue for queue in served if queue.startswith("gpu.")]
     if request.gpus > len(serving):
         raise NoWorkerError(
@@ -95,6 +85,28 @@ async def check_workers(deps: Deps, request: Request) -> None:
         check_vision(services)
     if request.batch_api:
         check_batch_mode(services)
+
+
+async def check_served(
+    deps: Deps, *, texts: bool, pictures: bool
+) -> tuple[list[ServiceLine], set[str]]:
+    """Check that somebody writes texts, or draws pictures, where there are any.
+
+    Returns the live services and the queues that they serve. Raises NoWorkerError.
+    """
+    services = await live_services(deps)
+    served = {q for service in services if service.state == "running" for q in service.queues}
+    if texts and not served.intersection(LLM_QUEUES):
+        raise NoWorkerError(
+            "no LLM worker is running, so nobody would write",
+            hint="start one with `castline worker llm`, or everything with `castline up --detach`",
+        )
+    if pictures and not any(queue.startswith("gpu.") for queue in served):
+        raise NoWorkerError(
+            "no image worker is running, so nobody would draw",
+            hint="start one with `castline worker gpu --device cpu`, or run with --no-images",
+        )
+    return services, served
 
 
 def check_vision(services: list[ServiceLine]) -> None:

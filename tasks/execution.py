@@ -49,12 +49,17 @@ async def perform(
 ) -> Outcome:
     """Do a step unless it is done or somebody does it.
 
-    `known`: its document was there already. `failed`: for good. `postponed`: due again later.
-    `elsewhere`: another worker has it, or it is not its time; nothing is to be done here.
+    `known`: its document was there already; `done` also if it was put aside and counts again.
+    `failed`: for good. `postponed`: due again later. `elsewhere`: another worker has it, or it is
+    not its time; nothing is to be done here.
     """
     claim = await deps.ledger.claim(run_id, step, made_from=made_from, queue=queue)
     if claim.verdict == "document":
         return "known"
+    if claim.verdict == "kept":
+        await send_released(deps, claim, list(claim.released))
+        await go_on_in_batches(deps, claim)
+        return "done"
     if claim.verdict == "settled":
         return "failed"
     if claim.verdict != "granted":

@@ -1,6 +1,5 @@
 """The tasks of a character's chain: seven stages, assembly, calendar; thin wrappers over stages."""
 
-from datetime import date, timedelta
 from typing import Any
 
 from celery import Task
@@ -12,18 +11,18 @@ from tasks.deps import Deps
 from tasks.errors import BadReplyError
 from tasks.execution import Outcome, perform
 from tasks.llm.scope import CallTally
+from tasks.origins import calendar_days, calendar_origin, card_origin, given_calendar, stage_origin
 from tasks.outcomes import go_on_or_stop
 from tasks.runtime import runtime
 from tasks.schemas.calls import CallUsage
 from tasks.schemas.plan import STAGES as STAGE_NAMES
 from tasks.schemas.plan import Request
 from tasks.schemas.steps import StepName, chain_step, portrait_step
-from tasks.stages.assemble import VERSION as ASSEMBLE_VERSION
 from tasks.stages.assemble import assemble
 from tasks.stages.calendar import parse_calendar
 from tasks.stages.registry import STAGES
 from tasks.stages.stage import Stage, StageInputs
-from tasks.work import asker, card_of, contents, made_from, model_of, parsed, picture_of, read_parts
+from tasks.work import asker, card_of, contents, models_of, parsed, picture_of, read_parts
 
 NAME_TRIES = 3
 
@@ -74,13 +73,12 @@ async def write_stage(deps: Deps, run_id: str, step: str, queue: str) -> Outcome
     documents = await read_parts(deps, run_id, name.persona, stage.reads)
     if len(documents) < len(stage.reads):
         return "elsewhere"
-    hashed = made_from(
+    hashed = stage_origin(
         stage.name,
-        stage.version,
-        model_of(deps),
-        request.language,
-        source.model_dump(mode="json"),
-        contents(documents),
+        models=models_of(deps),
+        request=request,
+        persona=name.persona,
+        contents=contents(documents),
     )
 
     async def work(tally: CallTally) -> dict[str, Any]:
@@ -115,6 +113,7 @@ async def write_core(
     Raises BadReplyError when the model insists on taken names.
     """
     name = ""
+    await deps.ledger.give_names_back(run_id, inputs.persona_index)
     for attempt in range(NAME_TRIES):
         held = await deps.ledger.taken_names(run_id)
         taken = tuple(sorted(n for p, n in held.items() if p != inputs.persona_index))
@@ -141,9 +140,7 @@ async def assemble_card(deps: Deps, run_id: str, step: str, queue: str) -> Outco
     documents = await read_parts(deps, run_id, persona, STAGE_NAMES)
     if len(documents) < len(STAGE_NAMES):
         return "elsewhere"
-    hashed = made_from(
-        "assemble", ASSEMBLE_VERSION, "", request.language, run_id, contents(documents)
-    )
+    hashed = card_origin(run_id=run_id, request=request, contents=contents(documents))
 
     async def work(_: CallTally) -> dict[str, Any]:
         usage: dict[str, CallUsage] = {part: s.usage for part, s in documents.items()}
@@ -163,9 +160,10 @@ async def write_calendar(deps: Deps, run_id: str, step: str, queue: str) -> Outc
         return "elsewhere"
     given = given_calendar(request, persona)
     stage = STAGES["calendar"]
-    days = calendar_days(request.first_day, request.tweets)
-    model = "" if given else model_of(deps)
-    hashed = made_from(stage.name, stage.version, model, request.language, days, given, card)
+    days = calendar_days(request)
+    hashed = calendar_origin(
+        models=models_of(deps), request=request, given=given, days=days, card=card
+    )
 
     async def work(tally: CallTally) -> dict[str, Any]:
         if given:
@@ -182,16 +180,3 @@ async def write_calendar(deps: Deps, run_id: str, step: str, queue: str) -> Outc
         return (await stage.write(inputs, ask)).model_dump(mode="json")
 
     return await perform(deps, run_id, step, made_from=hashed, queue=queue, work=work)
-
-
-def given_calendar(request: Request, persona: int) -> str:
-    """Find the user's calendar for a character, "" when there is none."""
-    if not request.calendars:
-        return ""
-    return request.calendars[persona if len(request.calendars) > 1 else 0]
-
-
-def calendar_days(first_day: str, count: int) -> tuple[str, ...]:
-    """List `count` days from the first, as YYYY-MM-DD."""
-    first = date.fromisoformat(first_day)
-    return tuple((first + timedelta(days=i)).isoformat() for i in range(count))

@@ -5,7 +5,6 @@ batch is drawn the next is claimed and the last one stored, so the GPU does not 
 """
 
 import asyncio
-import hashlib
 import logging
 import os
 import signal
@@ -24,6 +23,7 @@ from tasks.execution import Outcome, fulfil
 from tasks.images.faults import GpuLostError, PictureMemoryError
 from tasks.images.renderer import Renderer
 from tasks.llm.scope import CallTally
+from tasks.origins import picture_origin
 from tasks.picture_prompts import picture_request
 from tasks.runtime import Gpu, runtime
 from tasks.schemas.ledger import Claim
@@ -153,10 +153,8 @@ async def claim_picture(deps: Deps, run_id: str, step: str, queue: str) -> Waiti
     picture = await picture_request(deps, run_id, step, request)
     if picture is None:
         return None
-    digest = hashlib.sha256(picture.model_dump_json().encode())
-    digest.update((request.renderer or deps.settings.renderer).encode())
-    made_from = digest.hexdigest()[:32]
-    claim = await deps.ledger.claim(run_id, step, made_from=made_from, queue=queue)
+    made_from = picture_origin(picture, renderer=request.renderer or deps.settings.renderer)
+    claim = await deps.ledger.claim(run_id, step, queue=queue)
     return (
         Waiting(claim, picture, request.renderer, made_from) if claim.verdict == "granted" else None
     )

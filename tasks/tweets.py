@@ -11,13 +11,14 @@ from tasks.app import app
 from tasks.deps import Deps
 from tasks.execution import Outcome, perform
 from tasks.llm.scope import CallTally
+from tasks.origins import card_hash, made_from, tweet_origin
 from tasks.outcomes import go_on_or_stop
 from tasks.runtime import runtime
 from tasks.schemas.plan import Request
 from tasks.schemas.steps import StepName, calendar_step, picture_step, tweet_step
 from tasks.stages.registry import STAGES
 from tasks.stages.stage import StageInputs
-from tasks.work import asker, card_of, made_from, model_of
+from tasks.work import asker, card_of, models_of
 
 
 @app.task(name="tweet.write", bind=True, ignore_result=False)
@@ -71,7 +72,7 @@ async def read_material(deps: Deps, run_id: str, persona: int, request: Request)
     )
     if card is None or not found:
         return None
-    return Material(card, made_from("card", "", "", card), found[planned].document["calendar"])
+    return Material(card, card_hash(card), found[planned].document["calendar"])
 
 
 async def write_tweet(
@@ -83,14 +84,12 @@ async def write_tweet(
     name, stage = StepName.parse(step), STAGES["tweet"]
     date = sorted(material.days)[name.slot - 1]
     day = material.days[date]
-    hashed = made_from(
-        stage.name,
-        stage.version,
-        model_of(deps),
-        request.language,
-        material.card_hash,
-        name.slot,
-        day,
+    hashed = tweet_origin(
+        models=models_of(deps),
+        request=request,
+        card=material.card_hash,
+        slot=name.slot,
+        day=day,
     )
 
     async def work(tally: CallTally) -> dict[str, Any]:

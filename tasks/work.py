@@ -1,6 +1,5 @@
-"""What every text step shares: the hash it is made from, its way to the model, its inputs."""
+"""What every text step shares: its models, its way to them, its inputs."""
 
-import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -14,6 +13,7 @@ from tasks.llm.pending import KnownReplies
 from tasks.llm.replaying import ReplayingCompleter
 from tasks.llm.scope import CallScope, CallTally
 from tasks.llm.structured import ask_structured
+from tasks.origins import Models
 from tasks.routing import phase_of, rank_of
 from tasks.schemas.calls import Ask, Reply, StructuredCall
 from tasks.schemas.ledger import StoredDocument
@@ -24,15 +24,11 @@ from tasks.stages.registry import document_of
 Documents = Mapping[str, StoredDocument]
 
 
-def made_from(stage: str, version: str, model: str, *inputs: object) -> str:
-    """Hash everything that a document depends on."""
-    text = json.dumps([stage, version, model, *inputs], ensure_ascii=False, sort_keys=True)
-    return hashlib.sha256(text.encode()).hexdigest()[:32]
-
-
-def model_of(deps: Deps) -> str:
-    """Name the model that documents are made with."""
-    return deps.provider.model if deps.provider else ""
+def models_of(deps: Deps) -> Models:
+    """Name the models that documents are made with."""
+    if deps.provider is None:
+        return Models(chat="")
+    return Models(chat=deps.provider.model, vision=deps.provider.vision_model)
 
 
 def asker(

@@ -50,6 +50,8 @@ class Presence:
             provider=provider.name if provider else "",
             model=provider.model if provider else "",
             vision=bool(provider and provider.vision_model),
+            vision_model=provider.vision_model if provider else "",
+            renderer=settings.renderer if gpu else "",
             batch_api=bool(provider and provider.has_batches),
             started_at=time.time(),
         )

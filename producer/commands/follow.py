@@ -1,6 +1,5 @@
-"""`runs`, `status`, `watch`, `results`, `cancel`, `retry`: following and steering."""
+"""`runs`, `status`, `watch`, `results`, `cancel`: following a run, and stopping it."""
 
-from collections.abc import Collection, Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated
@@ -15,11 +14,9 @@ from producer.following import follow, write_folder
 from producer.out_folder import check_out_folder
 from producer.overview import overview
 from producer.standing import standing
-from producer.submit import send_ready
 from producer.summary import final_summary
 from tasks.deps import Deps
 from tasks.schemas.status import RunStatus
-from tasks.traces import open_trace
 
 RunId = Annotated[str, typer.Argument(metavar="RUN", help="A run's id, from `castline runs`.")]
 
@@ -115,51 +112,6 @@ def cancel(run: RunId, as_json: AsJson = False) -> None:
         return 0
 
     raise typer.Exit(session.run(stop))
-
-
-@reporting
-def retry(
-    run: RunId,
-    wait: Annotated[bool, typer.Option("--wait/--detach", help="Wait for the end.")] = True,
-    as_json: AsJson = False,
-) -> None:
-    """Make a run's failed, cancelled or never-begun steps due again; done work is kept."""
-
-    async def again(deps: Deps) -> int:
-        count = await send_again(deps, run)
-        say(f"{count} steps of {run} are sent again.")
-        if wait:
-            request = await deps.reader.request(run)
-            return await follow(deps, run, out=Path(request.out), as_json=as_json)
-        if as_json:
-            print_json(standing(await deps.reader.snapshot(run)))
-        return 0
-
-    raise typer.Exit(session.run(again))
-
-
-async def send_again(deps: Deps, run: str, *, only: Collection[str] = ()) -> int:
-    """Make a run's unsuccessful steps due (or `only` these, with what needs them), and send them.
-
-    Returns how many were sent; what needs those follows by itself. Raises BadInputError for an
-    unknown run.
-    """
-    snapshot = await deps.reader.snapshot(run)
-    if snapshot.state == "submitting":
-        ready = await deps.ledger.accept(run)
-    else:
-        await open_trace(deps, run, snapshot.request, steps=len(snapshot.rows))
-        reopened = await deps.ledger.reopen(snapshot, only)
-        opened = await deps.reader.snapshot(run)
-        ready = [s for s in reopened if not needs_open(opened.states, opened.rows[s].needs)]
-        ready = [s for s in ready if opened.rows[s].kind != "collect"]
-    await send_ready(deps, run, ready, snapshot.request)
-    return len(ready)
-
-
-def needs_open(states: Mapping[str, str], needs: tuple[str, ...]) -> bool:
-    """Whether a step still waits for another."""
-    return any(states.get(step) not in (None, "done") for step in needs)
 
 
 def show_status(stands: RunStatus, *, as_json: bool) -> None:

@@ -10,10 +10,10 @@ from rich.markup import escape
 from rich.table import Table
 
 from producer import session
-from producer.commands.follow import send_again
 from producer.commands.options import AsJson
 from producer.console import data_console, print_json, reporting, say
 from producer.quarantine import contents, counted, find, listed, step_of
+from producer.redo import send_again
 from tasks.deps import Deps
 from tasks.errors import BadInputError
 from tasks.schemas.quarantine import BadMessage, QuarantineLine

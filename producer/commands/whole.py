@@ -8,6 +8,7 @@ from producer.commands import create, follow, stack
 from producer.commands.doctor import doctor
 from producer.commands.limits import limits
 from producer.commands.quarantine import quarantine
+from producer.commands.retry import retry
 from producer.commands.worker import flower, worker
 from producer.console import set_debug
 from producer.simulate import simulate
@@ -43,7 +44,7 @@ for command in (
     follow.watch,
     follow.results,
     follow.cancel,
-    follow.retry,
+    retry,
     limits,
     simulate,
     doctor,

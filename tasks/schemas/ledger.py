@@ -9,7 +9,7 @@ from tasks.schemas.calls import CallUsage
 from tasks.schemas.frozen import Frozen
 from tasks.schemas.plan import Request, StepRow, StepState
 
-ClaimVerdict = Literal["granted", "document", "leased", "settled", "early", "unknown"]
+ClaimVerdict = Literal["granted", "document", "kept", "leased", "settled", "early", "unknown"]
 
 
 class StoredDocument(Frozen):
@@ -33,7 +33,9 @@ class StoredDocument(Frozen):
 class Claim:
     """The answer to a claim.
 
-    `fence` and `attempt` (from 1) are set when granted, `document` when there is one.
+    `fence` and `attempt` (from 1) are set when granted, `document` when there is one. `kept` says
+    that a step which was due again is done with the document it had; held steps that this
+    `released` are the claimant's to send.
     """
 
     run_id: str
@@ -42,6 +44,7 @@ class Claim:
     fence: int = 0
     attempt: int = 0
     document: StoredDocument | None = None
+    released: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,6 +65,14 @@ class RunSnapshot:
     cancelled: bool
     last_event: str
     batch: BatchStanding | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reopened:
+    """What a retry made due again: how many steps, and those that need nothing more."""
+
+    steps: int
+    due: tuple[str, ...]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,7 +7,8 @@ class ServiceLine(Frozen):
     """One service; `seen_ms` is the Redis time of its last beat, `queues` what it consumes.
 
     LLM workers also name their `provider`, `model`, whether it can look at pictures and whether it
-    has batch mode, and how many of their calls are `waiting` at the gate.
+    has batch mode, and how many of their calls are `waiting` at the gate; image workers name their
+    `renderer`.
     """
 
     name: str
@@ -18,6 +19,8 @@ class ServiceLine(Frozen):
     provider: str = ""
     model: str = ""
     vision: bool = False
+    vision_model: str = ""
+    renderer: str = ""
     batch_api: bool = False
     started_at: float = 0.0
     seen_ms: int = 0

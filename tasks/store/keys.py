@@ -31,7 +31,8 @@ class RunKeys:
 
     `run` is a hash of the run's own fields; `rows` the static plan by step; `after` the dependents
     by step; `state`, `needs`, `lease`, `fence`, `tries`, `sent`, `queue` the moving parts by step;
-    `docs` and `errors` the outcomes by step; `names` the characters' names; `events` the
+    `docs` and `errors` the outcomes by step (`aside STEP`: the document that a step had before it
+    was made due again); `names` the characters' names; `events` the
     stream; `held` the list of steps that wait until another character is done.
     """
 

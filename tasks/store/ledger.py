@@ -14,11 +14,19 @@ from tasks.errors import StaleLeaseError
 from tasks.pipelining import Pipelining
 from tasks.routing import rank_of
 from tasks.schemas.calls import CallUsage
-from tasks.schemas.ledger import Claim, RunSnapshot, StoredDocument
+from tasks.schemas.ledger import Claim, Reopened, RunSnapshot, StoredDocument
 from tasks.schemas.plan import RunPlan, StepState
 from tasks.store import keys
 from tasks.store.reader import unknown_run
-from tasks.store.rows import counters, dependents, held_back, initial, open_needs, reopened_needs
+from tasks.store.rows import (
+    collects_above,
+    counters,
+    dependents,
+    held_back,
+    initial,
+    open_needs,
+    unsuccessful,
+)
 from tasks.store.scripts import Scripts
 
 ROWS_PER_PIPELINE = 2000
@@ -133,8 +141,9 @@ class Ledger:
     async def claim(self, run_id: str, step: str, *, made_from: str = "", queue: str = "") -> Claim:
         """Claim a step for this owner.
 
-        `made_from` is the hash of the step's inputs: a stored document with another hash does not
-        count. `queue` names the queue whose message led here, for the lost-message watermark.
+        `made_from` is the hash of the step's inputs: a step that a retry made due again keeps its
+        document if that has the same hash (`kept`). `queue` names the queue whose message led
+        here, for the lost-message watermark.
         """
         verdict, *rest = await self._scripts.call(
             "claim",
@@ -155,7 +164,8 @@ class Ledger:
             verdict=verdict,
             fence=int(rest[0]) if verdict == "granted" else 0,
             attempt=int(rest[1]) if verdict == "granted" else 0,
-            document=StoredDocument.from_text(rest[0]) if verdict == "document" else None,
+            document=StoredDocument.from_text(rest[0]) if verdict in ("document", "kept") else None,
+            released=tuple(rest[1:]) if verdict == "kept" else (),
         )
 
     async def renew(self, run_id: str, fences: Mapping[str, int]) -> set[str]:
@@ -228,6 +238,14 @@ class Ledger:
             taken, _ = await pipe.execute()
         return bool(taken)
 
+    async def give_names_back(self, run_id: str, persona: int) -> None:
+        """Free the names of a character that is about to be written (again, perhaps)."""
+        k = keys.RunKeys(run_id)
+        held = await self.redis.hgetall(k.names)
+        mine = [key for key, holder in held.items() if holder.startswith(f"{persona} ")]
+        if mine:
+            await self.redis.hdel(k.names, *mine)
+
     async def taken_names(self, run_id: str) -> dict[int, str]:
         """Names in use in a run, by character."""
         held = await self.redis.hvals(keys.RunKeys(run_id).names)
@@ -250,20 +268,28 @@ class Ledger:
         """Give a quarantined step up for good; False when it is not in quarantine."""
         return bool(await self._scripts.call("drop", run_id, [step]))
 
-    async def reopen(self, snapshot: RunSnapshot, only: Collection[str] = ()) -> list[str]:
-        """Make a run's failed, quarantined and cancelled steps due again; returns them.
+    async def reopen(
+        self, snapshot: RunSnapshot, steps: Collection[str] | None = None
+    ) -> Reopened | None:
+        """Make these steps of a run due again: by default all that failed or were cancelled.
 
-        With `only`, these and what could not happen without them. A step that failed asks its model
-        anew: what a batch answered it is forgotten.
+        None, and nothing is changed, when the run has ended or was retried since the snapshot. A
+        step that failed asks its model anew: what a batch answered it is forgotten.
         """
-        needs = reopened_needs(snapshot, only)
-        bad = [s for s in needs if snapshot.states[s] in ("failed", "quarantined")]
+        again = unsuccessful(snapshot) if steps is None else sorted(steps)
+        bad = [step for step in again if snapshot.states[step] in ("failed", "quarantined")]
         if bad and snapshot.request.batch_api:
             await self.redis.hdel(keys.BatchKeys.of(snapshot.run_id).replies, *bad)
-        pairs = [part for pair in needs.items() for part in pair]
-        reopened = list(await self._scripts.call("reopen", snapshot.run_id, pairs))
+        told = sorted({*again, *collects_above(snapshot, again)})
+        pairs = [part for step in told for part in (step, snapshot.states[step])]
+        finished = "" if snapshot.finished_ms is None else snapshot.finished_ms
+        fresh, count, due = await self._scripts.call(
+            "reopen", snapshot.run_id, [finished, self._grace_ms, *pairs]
+        )
+        if not fresh:
+            return None
         await self.redis.hset(keys.LOAD, snapshot.run_id, IN_ITS_ROWS)
-        return reopened
+        return Reopened(steps=int(count), due=tuple(due))
 
     async def place(self, run_id: str, step: str, *, queue: str = "") -> tuple[str, bool]:
         """Assign a picture to a live GPU queue (`queue`, or the least loaded).

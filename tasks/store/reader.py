@@ -62,6 +62,11 @@ class RunReader:
         pairs = zip(steps, texts, strict=True)
         return {step: StoredDocument.from_text(text) for step, text in pairs if text is not None}
 
+    async def all_documents(self, run_id: str) -> dict[str, StoredDocument]:
+        """Read every document of a run that counts."""
+        texts = await self._redis.hgetall(keys.RunKeys(run_id).docs)
+        return {step: StoredDocument.from_text(t) for step, t in texts.items() if " " not in step}
+
     async def snapshot(self, run_id: str) -> RunSnapshot:
         """Read a run whole, but for its documents. Raises BadInputError for an unknown run."""
         k = keys.RunKeys(run_id)

@@ -5,7 +5,7 @@ from collections.abc import Collection, Mapping, Sequence
 
 from tasks.schemas.calls import CallUsage
 from tasks.schemas.ledger import RunSnapshot
-from tasks.schemas.plan import RunPlan, StepRow, StepState
+from tasks.schemas.plan import SETTLED, RunPlan, StepRow, StepState
 
 COUNTERS = (
     "calls_made",
@@ -61,20 +61,16 @@ def open_needs(row: StepRow, plan: RunPlan) -> int:
     return sum(1 for needed in row.needs if needed not in plan.documents)
 
 
-def reopened_needs(snapshot: RunSnapshot, only: Collection[str] = ()) -> dict[str, int]:
-    """Find what to reopen: unsuccessful steps, collects above them, and their open needs.
+def unsuccessful(snapshot: RunSnapshot, only: Collection[str] = ()) -> list[str]:
+    """List the steps that ended without a document, and the ended collects above them.
 
     With `only`, these steps and what could not happen without them.
     """
-    again = {s for s, state in snapshot.states.items() if state not in ("done", "running")}
-    rows = snapshot.rows
+    bad = {s for s, state in snapshot.states.items() if state in SETTLED and state != "done"}
     if only:
-        again = with_dependents(set(only) & again, again, rows)
-    again |= {
-        s for s, row in rows.items() if row.kind == "collect" and again.intersection(row.needs)
-    }
-    done = {s for s, state in snapshot.states.items() if state == "done"} - again
-    return {s: sum(1 for n in rows[s].needs if n not in done) for s in sorted(again)}
+        bad = with_dependents(set(only) & bad, bad, snapshot.rows)
+    ended = {s for s in collects_above(snapshot, bad) if snapshot.states[s] in SETTLED}
+    return sorted(bad | ended)
 
 
 def with_dependents(
@@ -85,3 +81,13 @@ def with_dependents(
     while more := {s for s in among if s not in found and found.intersection(rows[s].needs)}:
         found |= more
     return found
+
+
+def collects_above(snapshot: RunSnapshot, steps: Collection[str]) -> set[str]:
+    """Find the collects that gather any of these steps."""
+    again = set(steps)
+    return {
+        step
+        for step, row in snapshot.rows.items()
+        if row.kind == "collect" and again.intersection(row.needs)
+    }

@@ -7,11 +7,12 @@ import pytest
 
 from tasks.errors import BadInputError, StaleLeaseError
 from tasks.schemas.calls import CallUsage
-from tasks.schemas.ledger import StoredDocument
+from tasks.schemas.ledger import Reopened, StoredDocument
 from tasks.schemas.plan import Request, RunPlan, Source, StepRow
 from tasks.store import keys
 from tasks.store.ledger import Ledger
 from tasks.store.reader import RunReader
+from tasks.store.rows import unsuccessful
 
 RUN = "r1"
 
@@ -53,11 +54,11 @@ async def begun(redis: Any, **options: Any) -> Ledger:
     return ledger
 
 
-async def do(ledger: Ledger, step: str) -> None:
+async def do(ledger: Ledger, step: str, *, made_from: str = "h") -> None:
     """Claim a step and store its document."""
-    claim = await ledger.claim(RUN, step, made_from="h")
+    claim = await ledger.claim(RUN, step, made_from=made_from)
     assert claim.verdict == "granted", (step, claim.verdict)
-    await ledger.store(claim, document())
+    await ledger.store(claim, document(made_from))
 
 
 async def states(redis: Any) -> dict[str, str]:
@@ -100,13 +101,49 @@ class LedgerContract:
         assert f"{RUN} p0.assemble" in await redis.zrange(keys.DUE, 0, -1)
         assert f"{RUN} p0.core" not in await redis.zrange(keys.DUE, 0, -1)
 
-    async def test_a_document_made_from_other_inputs_is_due_again(self, redis: Any) -> None:
+    async def test_a_step_that_is_done_stays_done_whatever_it_would_be_made_from_now(
+        self, redis: Any
+    ) -> None:
         ledger = await begun(redis)
         await do(ledger, "p0.core")
+        assert (await ledger.claim(RUN, "p0.core", made_from="other")).verdict == "document"
+
+    async def test_a_step_made_due_again_is_done_anew_unless_it_is_made_from_the_same(
+        self, redis: Any
+    ) -> None:
+        ledger, reader = await begun(redis), RunReader(redis)
+        await self.finish(ledger)
+        first, again = ("p0.core", "p0.assemble"), ["p0.core", "p0.assemble"]
+        reopened = await ledger.reopen(await reader.snapshot(RUN), again)
+        assert reopened == Reopened(steps=2, due=("p0.core",))
+        assert await reader.documents(RUN, first) == {}
+        assert (await ledger.claim(RUN, "p0.assemble", made_from="h")).verdict == "early"
         changed = await ledger.claim(RUN, "p0.core", made_from="other")
         assert changed.verdict == "granted"
         await ledger.store(changed, document("other"))
-        assert (await ledger.claim(RUN, "p0.core", made_from="other")).verdict == "document"
+        kept = await ledger.claim(RUN, "p0.assemble", made_from="h")
+        assert kept.verdict == "kept"
+        assert kept.document == document("h")
+        found = await reader.all_documents(RUN)
+        assert {step: found[step].made_from for step in first} == {
+            "p0.core": "other",
+            "p0.assemble": "h",
+        }
+        assert set(found) == {row.id for row in rows()}
+        assert (await reader.snapshot(RUN)).state == "finished"
+
+    async def test_a_run_that_was_retried_meanwhile_is_not_retried_by_an_older_look(
+        self, redis: Any
+    ) -> None:
+        ledger, reader = await begun(redis), RunReader(redis)
+        await self.finish(ledger)
+        seen = await reader.snapshot(RUN)
+        assert await ledger.reopen(seen, ["p0.t01"]) is not None
+        await self.let_time_pass(redis, 0.01)
+        await do(ledger, "p0.t01", made_from="again")
+        assert (await reader.snapshot(RUN)).state == "finished"
+        assert await ledger.reopen(seen, ["p0.t01"]) is None
+        assert (await states(redis))["p0.t01"] == "done"
 
     async def test_a_lease_that_ran_out_passes_on_and_its_old_holder_cannot_store(
         self, redis: Any
@@ -165,7 +202,9 @@ class LedgerContract:
         await self.quarantine(redis, ledger, "p0.t01")
         assert await redis.zrange(keys.QUARANTINED, 0, -1) == [f"{RUN} p0.t01"]
         snapshot = await RunReader(redis).snapshot(RUN)
-        assert set(await ledger.reopen(snapshot, ["p0.t01"])) == {"p0.t01", "p0.i01"}
+        reopened = await ledger.reopen(snapshot, unsuccessful(snapshot, ["p0.t01"]))
+        assert reopened == Reopened(steps=2, due=("p0.t01",))
+        assert (await ledger.claim(RUN, "p0.collect")).verdict == "early"
         found = await states(redis)
         assert (found["p0.t01"], found["p0.i01"], found["p0.t02"]) == (
             "waiting",
@@ -174,6 +213,7 @@ class LedgerContract:
         )
         assert await redis.zcard(keys.QUARANTINED) == 0
         await do(ledger, "p0.t01")
+        assert (await ledger.claim(RUN, "p0.collect")).verdict == "granted"
 
     async def test_a_quarantined_step_that_is_dropped_has_failed_and_keeps_its_error(
         self, redis: Any
@@ -254,11 +294,13 @@ class LedgerContract:
         await do(ledger, "p0.collect")
         reader = RunReader(redis)
         reopened = await ledger.reopen(await reader.snapshot(RUN))
-        assert sorted(reopened) == ["p0.collect", "p0.i01", "p0.t01"]
+        assert reopened == Reopened(steps=3, due=("p0.t01",))
+        waiting = {step for step, state in (await states(redis)).items() if state == "waiting"}
+        assert waiting == {"p0.collect", "p0.i01", "p0.t01"}
         assert (await reader.snapshot(RUN)).state == "running"
         assert (await ledger.claim(RUN, "p0.collect")).verdict == "early"
         for step in ("p0.t01", "p0.i01", "p0.collect"):
-            await do(ledger, step)
+            await do(ledger, step, made_from="again")
         assert (await reader.snapshot(RUN)).state == "finished"
 
     async def test_held_characters_are_released_one_by_one_as_others_are_assembled_or_fail(
@@ -347,6 +389,20 @@ class LedgerContract:
         await ledger.take_name(RUN, "Mara Lind", 0)
         left = [k for k in await redis.keys(f"{keys.PREFIX}:run:*") if await redis.ttl(k) < 0]
         assert left == []
+
+    async def test_a_name_that_is_given_back_may_be_taken_by_another_character(
+        self, redis: Any
+    ) -> None:
+        ledger = await begun(redis)
+        assert await ledger.take_name(RUN, "Mara Lind", 1)
+        assert await ledger.take_name(RUN, "Ada Berg", 11)
+        await ledger.give_names_back(RUN, 1)
+        assert await ledger.taken_names(RUN) == {11: "Ada Berg"}
+
+    async def finish(self, ledger: Ledger) -> None:
+        """Do every step of the run."""
+        for row in rows():
+            await do(ledger, row.id)
 
     async def let_time_pass(self, redis: Any, seconds: float) -> None:
         """Let Redis time go on; the ledger reads no other clock."""

@@ -1,4 +1,6 @@
 -- Claims a step: its document if there is one, a lease if nobody works on it, or why not.
+-- A step that is done stays done, whatever made_from says: only a retry makes it due again. One that
+-- is due again and made from the same as the document it had keeps that: {'kept', doc, what it released}.
 -- ARGV[4..]: step, made_from, lease ms, owner, most attempts, queue of the message ("" = none),
 -- grace ms.
 local step, made_from, lease_ms, owner = ARGV[4], ARGV[5], tonumber(ARGV[6]), ARGV[7]
@@ -14,9 +16,7 @@ if queue ~= '' then
 end
 if state == 'done' then
   local doc = redis.call('HGET', R.docs, step)
-  if doc and (made_from == '' or cjson.decode(doc).made_from == made_from) then
-    return {'document', doc}
-  end
+  if doc then return {'document', doc} end
 elseif settled(state) then
   return {'settled', state}
 end
@@ -27,6 +27,16 @@ end
 if tonumber(redis.call('HGET', R.needs, step) or '0') > 0 then return {'early'} end
 local lease = lease_of(step)
 if lease and lease.till > now then return {'leased'} end
+if state == 'waiting' and made_from ~= '' then
+  local doc = redis.call('HGET', R.docs, aside(step))
+  if doc and cjson.decode(doc).made_from == made_from then
+    redis.call('HSET', R.docs, step, doc)
+    redis.call('HDEL', R.docs, aside(step))
+    settle(step, 'done', 'kept', grace_ms)
+    keep_alive()
+    return {'kept', doc, unpack(released)}
+  end
+end
 local attempt = redis.call('HINCRBY', R.tries, step, 1)
 if attempt > most then
   redis.call('HSETNX', R.errors, step,

@@ -11,6 +11,9 @@ local run_id, retention_s, gpu_prefix = ARGV[1], tonumber(ARGV[2]), ARGV[3]
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 
+-- Where the document of a step that is due again waits in R.docs.
+local function aside(step) return 'aside ' .. step end
+
 local function member(step) return run_id .. ' ' .. step end
 
 local function keep_alive()

@@ -10,6 +10,7 @@ local lease = lease_of(step)
 if not lease or lease.fence ~= fence then return {0} end
 if state == 'done' then
   redis.call('HSET', R.docs, step, payload)
+  redis.call('HDEL', R.docs, aside(step))
   redis.call('HDEL', R.errors, step)
 else
   redis.call('HSET', R.errors, step, payload)

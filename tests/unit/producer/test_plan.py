@@ -1,11 +1,14 @@
 """Plans have every step, and each waits for the right ones."""
 
+from itertools import pairwise
+
 from hypothesis import given
 from hypothesis import strategies as st
 
 from producer.plan import plan_pictures, plan_run, window
 from tasks.schemas.plan import STAGES, Request, Source
 from tasks.schemas.steps import StepName
+from tasks.stages.registry import STAGES as REGISTRY
 
 
 def request(sources: int = 1, **fields: object) -> Request:
@@ -31,7 +34,14 @@ def test_steps_are_unique_and_need_only_steps_of_the_plan_before_them(
 def test_a_character_has_seven_stages_in_order_then_the_assembly() -> None:
     rows = plan_run("r", request()).steps
     assert [row.id for row in rows] == [f"p0.{part}" for part in (*STAGES, "assemble")]
-    assert [row.needs for row in rows[1:]] == [(row.id,) for row in rows[:-1]]
+    assert all(before.id in row.needs for before, row in pairwise(rows))
+    assert set(rows[-1].needs) == {row.id for row in rows[:-1]}
+
+
+def test_every_stage_waits_for_all_that_it_reads() -> None:
+    rows = {row.id: row for row in plan_run("r", request()).steps}
+    for part in STAGES:
+        assert {f"p0.{read}" for read in REGISTRY[part].reads} <= set(rows[f"p0.{part}"].needs)
 
 
 def test_in_batch_mode_a_stage_waits_only_for_what_it_reads_and_no_character_is_held_back() -> None:
