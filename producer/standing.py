@@ -53,6 +53,8 @@ def counts(snapshot: RunSnapshot, steps: Iterable[str]) -> ItemCounts:
 
 def run_state(snapshot: RunSnapshot) -> RunState:
     """Name the state of the whole: a finished run is done, partial, failed or cancelled."""
+    if snapshot.state == "submitting":
+        return "submitting"
     if snapshot.state != "finished":
         return "running"
     states = list(snapshot.states.values())

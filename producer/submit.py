@@ -28,20 +28,30 @@ def new_run_id() -> str:
     return f"{time.strftime('%Y%m%d-%H%M%S', time.gmtime())}-{tail}"
 
 
-async def submit(deps: Deps, plan: RunPlan) -> Load:
+Uploads = Iterable[tuple[str, bytes]]
+
+
+async def submit(deps: Deps, plan: RunPlan, *, uploads: Uploads = (), gone: str = "") -> Load:
     """Write the plan, open the run and send its first messages; upkeep sends what we could not.
 
-    Returns the load that the run meets. Raises NoWorkerError when nobody would do the work,
-    OverloadedError when too much is queued and RedisFullError when the run has no room (nothing is
-    written then), ServiceAwayError when Redis is away; before `accept` nothing is due.
+    `uploads` are the blobs that the request names. Killed before the run is opened, it leaves a run
+    that `retry` finishes: `gone` is then the submitter that is known to be dead. Returns the load
+    that the run meets. Raises NoWorkerError when nobody would do the work, OverloadedError when too
+    much is queued and RedisFullError when the run has no room (nothing is written then),
+    ServiceAwayError when Redis is away; before `accept` nothing is due.
     """
     await check_room(deps, steps=len(plan.steps))
     await check_workers(deps, plan.request)
     load = await admit(deps, plan)
     slots = deps.settings.max_concurrent
-    await deps.ledger.write_plan(plan, window=window(plan.request, slots=slots))
+    submissions = deps.ledger.submissions
+    await submissions.begin(plan, window=window(plan.request, slots=slots), gone=gone)
+    for key, data in uploads:
+        await deps.blobs.put_async(key, data)
+        await submissions.renew(plan.run_id)
+    await submissions.write_rows(plan)
     await open_trace(deps, plan.run_id, plan.request, steps=len(plan.steps))
-    ready = await deps.ledger.accept(plan.run_id)
+    ready = await submissions.accept(plan.run_id)
     await send_ready(deps, plan.run_id, ready, plan.request)
     return load
 

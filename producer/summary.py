@@ -16,6 +16,7 @@ _LONGEST_ERROR = 200
 
 _WORDS: dict[RunState, tuple[str, str]] = {
     "submitting": ("is being submitted", "yellow"),
+    "incomplete": ("is incomplete: its submission was cut short", "yellow"),
     "running": ("is still running", "yellow"),
     "done": ("is done", "green"),
     "partial": ("finished with failures", "yellow"),
@@ -50,6 +51,8 @@ def next_steps(status: RunStatus) -> tuple[str, ...]:
         lines.append(f"Written to {status.out} - open {status.out}/index.html to look at it.")
     if status.state in {"submitting", "running"}:
         lines.append(f"Follow it: castline watch {run}")
+    elif status.state == "incomplete":
+        lines.append(f"Finish it: castline retry {run} - or remove it: castline cancel {run}")
     elif status.failures:
         lines.append(f"Try the failed steps again: castline retry {run}")
     if not status.out and status.state in {"done", "partial", "cancelled"}:

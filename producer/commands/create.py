@@ -7,7 +7,6 @@ from typing import Annotated
 import typer
 
 from producer import inputs, session
-from producer.admission import admit
 from producer.commands.options import (
     AsJson,
     BatchApi,
@@ -33,7 +32,7 @@ from producer.request import (
     source_of,
 )
 from producer.standing import standing
-from producer.submit import check_room, check_workers, new_run_id, submit
+from producer.submit import Uploads, new_run_id, submit
 from tasks.deps import Deps
 from tasks.images.intake import portrait_png
 from tasks.schemas.plan import Request, RunPlan, Source
@@ -196,7 +195,7 @@ async def start(
     detach: bool,
     as_json: bool,
 ) -> int:
-    """Upload pictures, plan and submit a run that makes characters."""
+    """Plan and submit a run that makes characters, some perhaps from pictures."""
     run_id = new_run_id()
     draft = draft.model_copy(update=chosen(run_id, draft, out))
     sources = tuple(
@@ -204,26 +203,28 @@ async def start(
         for number, (origin, variant, variants) in enumerate(spread)
     )
     request = draft.model_copy(update={"sources": sources})
+    pictures = (
+        (source.image_blob, portrait_png(origin.picture))
+        for source, (origin, _, _) in zip(sources, spread, strict=True)
+        if origin.picture is not None
+    )
     plan = plan_run(run_id, request)
-    await check_room(deps, steps=len(plan.steps))
-    await check_workers(deps, request)
-    await admit(deps, plan)
-    for source, (origin, _, _) in zip(sources, spread, strict=True):
-        if origin.picture is not None:
-            await deps.blobs.put_async(source.image_blob, portrait_png(origin.picture))
-    return await go(deps, plan, detach=detach, as_json=as_json)
+    return await go(deps, plan, uploads=pictures, detach=detach, as_json=as_json)
 
 
-async def submit_and_tell(deps: Deps, plan: RunPlan) -> None:
+async def submit_and_tell(deps: Deps, plan: RunPlan, uploads: Uploads) -> None:
     """Submit a plan; tell when it has to wait behind others."""
-    state, calls, drains_s = met_by(await submit(deps, plan), plan.request.priority)
+    load = await submit(deps, plan, uploads=uploads)
+    state, calls, drains_s = met_by(load, plan.request.priority)
     if state != "low" and plan.calls:
         say(f"{queue_text(calls, drains_s)}: this run waits its turn.")
 
 
-async def go(deps: Deps, plan: RunPlan, *, detach: bool, as_json: bool) -> int:
+async def go(
+    deps: Deps, plan: RunPlan, *, uploads: Uploads = (), detach: bool, as_json: bool
+) -> int:
     """Submit a plan and follow it, unless detached."""
-    submitting = submit_and_tell(deps, plan)
+    submitting = submit_and_tell(deps, plan, uploads)
     if not detach:
         out = Path(plan.request.out)
         return await follow(deps, plan.run_id, out=out, as_json=as_json, submitting=submitting)

@@ -11,11 +11,12 @@ from producer import session
 from producer.commands.options import AsJson
 from producer.console import data_console, print_json, reporting, say
 from producer.following import follow, write_folder
+from producer.incomplete import check_submitted, lines_as_they_stand, remove, standing_now
 from producer.out_folder import check_out_folder
 from producer.overview import overview
-from producer.standing import standing
 from producer.summary import final_summary
 from tasks.deps import Deps
+from tasks.schemas.ledger import RunLine
 from tasks.schemas.status import RunStatus
 
 RunId = Annotated[str, typer.Argument(metavar="RUN", help="A run's id, from `castline runs`.")]
@@ -29,19 +30,20 @@ def runs(
     """List the runs, newest first."""
 
     async def show(deps: Deps) -> int:
-        lines = await deps.reader.runs(limit)
+        lines = await lines_as_they_stand(deps, await deps.reader.runs(limit))
         if as_json:
-            print_json({"runs": [vars(line) for line in lines]})
+            print_json({"runs": [shown(line) for line in lines]})
             return 0
         table = Table(box=None, pad_edge=False)
         for column in ("run", "kind", "state", "steps done", "begun"):
             table.add_column(column, justify="right" if column == "steps done" else "left")
         for line in lines:
             begun = datetime.fromtimestamp(line.created_ms / 1000).astimezone()
-            state = "incomplete" if line.state == "submitting" else line.state
             done = f"{line.steps - line.open_steps}/{line.steps}"
-            table.add_row(line.run_id, line.kind, state, done, f"{begun:%Y-%m-%d %H:%M}")
+            table.add_row(line.run_id, line.kind, line.state, done, f"{begun:%Y-%m-%d %H:%M}")
         data_console.print(table)
+        if left := [line.run_id for line in lines if line.state == "incomplete"]:
+            say(f"Incomplete: the submission was cut short. Finish it: castline retry {left[0]}")
         return 0
 
     raise typer.Exit(session.run(show))
@@ -57,7 +59,7 @@ def status(
     async def show(deps: Deps) -> int:
         if not run:
             return await overview(deps, as_json=as_json)
-        stands = standing(await deps.reader.snapshot(run))
+        stands = standing_now(deps, await deps.reader.snapshot(run))
         if as_json:
             print_json(stands)
         else:
@@ -72,8 +74,9 @@ def watch(run: RunId, as_json: AsJson = False) -> None:
     """Show a run's progress until it ends, and write its folder."""
 
     async def show(deps: Deps) -> int:
-        request = await deps.reader.request(run)
-        out = Path(request.out)
+        snapshot = await deps.reader.snapshot(run)
+        check_submitted(deps, snapshot)
+        out = Path(snapshot.request.out)
         check_out_folder(out, run)
         return await follow(deps, run, out=out, as_json=as_json)
 
@@ -101,9 +104,18 @@ def results(
 
 @reporting
 def cancel(run: RunId, as_json: AsJson = False) -> None:
-    """Cancel a run: what has not begun is dropped, what runs may finish."""
+    """Cancel a run: what has not begun is dropped, what runs may finish.
+
+    A run whose submission was cut short is removed.
+    """
 
     async def stop(deps: Deps) -> int:
+        if await remove(deps, run):
+            if as_json:
+                print_json({"run_id": run, "cancelled_steps": 0, "removed": True})
+            else:
+                say(f"{run} was never wholly submitted; it is removed.")
+            return 0
         count = await deps.ledger.cancel(run)
         if as_json:
             print_json({"run_id": run, "cancelled_steps": count})
@@ -112,6 +124,11 @@ def cancel(run: RunId, as_json: AsJson = False) -> None:
         return 0
 
     raise typer.Exit(session.run(stop))
+
+
+def shown(line: RunLine) -> dict[str, object]:
+    """Write a line of the list for a program."""
+    return {name: value for name, value in vars(line).items() if name != "submitter"}
 
 
 def show_status(stands: RunStatus, *, as_json: bool) -> None:

@@ -10,9 +10,11 @@ from producer.commands.follow import RunId
 from producer.commands.options import AsJson
 from producer.console import print_json, reporting, say
 from producer.following import follow
+from producer.incomplete import resubmit, standing_now
 from producer.redo import Redo, carry_out, due_text, look
 from producer.standing import standing
 from tasks.deps import Deps
+from tasks.schemas.ledger import RunSnapshot
 
 
 @reporting
@@ -37,6 +39,9 @@ def retry(
     """
 
     async def again(deps: Deps) -> int:
+        snapshot = await deps.reader.snapshot(run)
+        if snapshot.state == "submitting":
+            return await finish_submitting(deps, snapshot, dry_run, wait, as_json)
         redo = await look(deps, run)
         tell(redo, changed=changed)
         todo = bool(redo.steps(changed=changed))
@@ -53,6 +58,23 @@ def retry(
         return 0
 
     raise typer.Exit(session.run(again))
+
+
+async def finish_submitting(
+    deps: Deps, snapshot: RunSnapshot, dry_run: bool, wait: bool, as_json: bool
+) -> int:
+    """Submit an incomplete run to its end and follow it."""
+    run = snapshot.run_id
+    if not dry_run:
+        await resubmit(deps, snapshot)
+        say(f"{run} was incomplete; it is wholly submitted now.")
+        if wait:
+            return await follow(deps, run, out=Path(snapshot.request.out), as_json=as_json)
+    else:
+        say(f"{run} is incomplete: a retry submits it to its end.")
+    if as_json:
+        print_json(standing_now(deps, await deps.reader.snapshot(run)))
+    return 0
 
 
 async def status_with(deps: Deps, run: str, told: dict[str, Any]) -> dict[str, Any]:

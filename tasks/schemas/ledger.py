@@ -48,6 +48,22 @@ class Claim:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Submitter:
+    """Who submits a run, and until when (Redis milliseconds) they are taken to be alive."""
+
+    owner: str
+    until_ms: int
+
+    @staticmethod
+    def from_text(text: str | None) -> "Submitter | None":
+        """Read it from the run's hash, where it is only while the run is being submitted."""
+        if not text:
+            return None
+        until, owner = text.split(" ", 1)
+        return Submitter(owner=owner, until_ms=int(until))
+
+
+@dataclass(frozen=True, kw_only=True)
 class RunSnapshot:
     """Everything of a run but its documents, at one moment. Times are Redis milliseconds."""
 
@@ -65,6 +81,7 @@ class RunSnapshot:
     cancelled: bool
     last_event: str
     batch: BatchStanding | None = None
+    submitter: Submitter | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,7 +94,7 @@ class Reopened:
 
 @dataclass(frozen=True, kw_only=True)
 class RunLine:
-    """One run in the list of runs."""
+    """One run in the list of runs; `submitter` only while it is being submitted."""
 
     run_id: str
     kind: str
@@ -85,3 +102,4 @@ class RunLine:
     created_ms: int
     open_steps: int
     steps: int
+    submitter: Submitter | None = None

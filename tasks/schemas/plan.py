@@ -10,7 +10,7 @@ from tasks.schemas.frozen import Frozen
 RunKind = Literal["run", "persona", "tweets", "images"]
 StepKind = Literal["stage", "calendar", "tweet", "collect", "portrait", "picture"]
 StepState = Literal["waiting", "running", "done", "failed", "cancelled", "quarantined"]
-RunState = Literal["submitting", "running", "done", "partial", "failed", "cancelled"]
+RunState = Literal["submitting", "incomplete", "running", "done", "partial", "failed", "cancelled"]
 
 SETTLED: frozenset[StepState] = frozenset({"done", "failed", "cancelled", "quarantined"})
 

@@ -48,10 +48,7 @@ class Blobs:
             else:
                 self._fs.pipe_file(path, data)
         except OSError as error:
-            raise BlobsAwayError(
-                f"the blob store cannot be written: {reason_of(error)}",
-                hint="check CASTLINE_BLOBS: free space, rights, network",
-            ) from error
+            raise unwritable(error) from error
 
     def get(self, key: str) -> bytes | None:
         """Read a blob, None when there is none.
@@ -63,10 +60,23 @@ class Blobs:
         except FileNotFoundError:
             return None
         except OSError as error:
-            raise BlobsAwayError(
-                f"the blob store cannot be read: {reason_of(error)}",
-                hint="check CASTLINE_BLOBS: rights, network",
-            ) from error
+            raise unreadable(error) from error
+
+    def has(self, key: str) -> bool:
+        """Whether there is such a blob. Raises BlobsAwayError when the store cannot be read."""
+        try:
+            return bool(self._fs.exists(self._path(key)))
+        except OSError as error:
+            raise unreadable(error) from error
+
+    def remove(self, key: str) -> None:
+        """Remove a blob, if there is one. Raises BlobsAwayError when the store refuses."""
+        try:
+            self._fs.rm_file(self._path(key))
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            raise unwritable(error) from error
 
     async def put_async(self, key: str, data: bytes) -> None:
         """Do `put` off the loop."""
@@ -80,3 +90,19 @@ class Blobs:
 def reason_of(error: OSError) -> str:
     """Name what the system said, without the path."""
     return error.strerror or type(error).__name__
+
+
+def unwritable(error: OSError) -> BlobsAwayError:
+    """Translate a refusal to write."""
+    return BlobsAwayError(
+        f"the blob store cannot be written: {reason_of(error)}",
+        hint="check CASTLINE_BLOBS: free space, rights, network",
+    )
+
+
+def unreadable(error: OSError) -> BlobsAwayError:
+    """Translate a refusal to read."""
+    return BlobsAwayError(
+        f"the blob store cannot be read: {reason_of(error)}",
+        hint="check CASTLINE_BLOBS: rights, network",
+    )

@@ -12,26 +12,16 @@ from collections.abc import Collection, Mapping
 from tasks.connection import TextRedis
 from tasks.errors import StaleLeaseError
 from tasks.pipelining import Pipelining
-from tasks.routing import rank_of
 from tasks.schemas.calls import CallUsage
 from tasks.schemas.ledger import Claim, Reopened, RunSnapshot, StoredDocument
 from tasks.schemas.plan import RunPlan, StepState
 from tasks.store import keys
 from tasks.store.reader import unknown_run
-from tasks.store.rows import (
-    collects_above,
-    counters,
-    dependents,
-    held_back,
-    initial,
-    open_needs,
-    unsuccessful,
-)
+from tasks.store.rows import collects_above, counters, unsuccessful
 from tasks.store.scripts import Scripts
+from tasks.store.submissions import IN_ITS_ROWS, Submissions
 
-ROWS_PER_PIPELINE = 2000
 BELL_MS = 60_000
-IN_ITS_ROWS = "0 0 0"  # of a written run its own hash says what is left
 
 
 class Ledger:
@@ -59,6 +49,7 @@ class Ledger:
         self._grace_ms = int(resend_s * 1000)
         self._pipelining = Pipelining(redis)
         self._scripts = Scripts(self._pipelining, retention_s)
+        self.submissions = Submissions(self._scripts, owner=owner, grace_ms=self._grace_ms)
 
     async def now_ms(self) -> int:
         """Read Redis time in milliseconds."""
@@ -68,73 +59,13 @@ class Ledger:
     # --- submission -----------------------------------------------------------------------
 
     async def write_plan(self, plan: RunPlan, *, window: int = 0) -> None:
-        """Write every row of a run in state `submitting`; nothing is due before `accept`.
-
-        At most `window` characters (0 = all) are made at a time: the others are held and released
-        one by one as characters are assembled. Writing the same plan again is harmless.
-        """
-        k = keys.RunKeys(plan.run_id)
-        now = await self.now_ms()
-        open_steps = sum(1 for row in plan.steps if row.id not in plan.documents)
-        first: dict[str, str | int] = {
-            "kind": plan.request.kind,
-            "request": plan.request.model_dump_json(),
-            "state": "submitting",
-            "created_ms": now,
-            "open": open_steps,
-            "steps": len(plan.steps),
-            "rank": rank_of(plan.request.priority),
-            "calls_left": plan.calls,
-        }
-        after = dependents(plan.steps)
-        async with self.redis.pipeline(transaction=False) as pipe:
-            pipe.hset(k.run, mapping=first)
-            pipe.expire(k.run, self._retention_s)
-            pipe.zadd(keys.RUNS, {plan.run_id: now})
-            for start in range(0, len(plan.steps), ROWS_PER_PIPELINE):
-                chunk = plan.steps[start : start + ROWS_PER_PIPELINE]
-                pipe.hset(k.rows, mapping={row.id: row.model_dump_json() for row in chunk})
-                pipe.hset(k.state, mapping={row.id: initial(row, plan) for row in chunk})
-                pipe.hset(k.needs, mapping={row.id: open_needs(row, plan) for row in chunk})
-                with_after = {row.id: after[row.id] for row in chunk if row.id in after}
-                if with_after:
-                    pipe.hset(k.after, mapping=with_after)
-            pipe.delete(k.held)
-            if held := held_back(plan.steps, window):
-                pipe.rpush(k.held, *held)
-            for step, document in plan.documents.items():
-                stored = StoredDocument(made_from="given", document=document)
-                pipe.hset(k.docs, step, stored.to_text())
-            for part in k.all:
-                pipe.expire(part, self._retention_s)
-            await pipe.execute()
+        """Write a run whole in state `submitting`; nothing is due before `accept`."""
+        await self.submissions.begin(plan, window=window)
+        await self.submissions.write_rows(plan)
 
     async def accept(self, run_id: str) -> list[str]:
-        """Open a written run for work; returns the steps that are due at once.
-
-        Their messages are the caller's to send; upkeep sends those that it does not.
-        """
-        k = keys.RunKeys(run_id)
-        states = await self.redis.hgetall(k.state)
-        needs = await self.redis.hgetall(k.needs)
-        held = set(await self.redis.lrange(k.held, 0, -1))
-        ready = [
-            step
-            for step, state in states.items()
-            if state == "waiting" and int(needs[step]) <= 0 and step not in held
-        ]
-        now = await self.now_ms()
-        async with self.redis.pipeline(transaction=True) as pipe:
-            pipe.hset(k.run, "state", "running")
-            pipe.hset(keys.LOAD, run_id, IN_ITS_ROWS)
-            for step in ready:
-                pipe.hset(k.sent, step, now)
-                pipe.zadd(keys.DUE, {f"{run_id} {step}": now + self._grace_ms})
-            pipe.xadd(k.events, {"step": "", "state": "running", "at": now, "note": ""})
-            pipe.expire(k.sent, self._retention_s)
-            pipe.expire(k.events, self._retention_s)
-            await pipe.execute()
-        return ready
+        """Open a written run for work; returns the steps that are due at once."""
+        return await self.submissions.accept(run_id)
 
     # --- work -------------------------------------------------------------------------------
 

@@ -7,12 +7,14 @@ from tasks.connection import TextRedis
 from tasks.errors import BadInputError
 from tasks.pipelining import Pipelining
 from tasks.schemas.batches import BatchStanding, Chunk
-from tasks.schemas.ledger import RunLine, RunSnapshot, StoredDocument
+from tasks.schemas.ledger import RunLine, RunSnapshot, StoredDocument, Submitter
 from tasks.schemas.plan import Request, StepRow
 from tasks.schemas.status import StepEvent
 from tasks.schemas.steps import StepName
 from tasks.store import keys
 from tasks.store.rows import COUNTERS
+
+LINE = ["kind", "state", "created_ms", "open", "steps", "submitter"]
 
 
 class RunReader:
@@ -97,6 +99,7 @@ class RunReader:
             cancelled=run.get("cancel") == "1",
             last_event=last[0][0] if last else "0-0",
             batch=await self.batch(run_id) if request.batch_api else None,
+            submitter=Submitter.from_text(run.get("submitter")),
         )
 
     async def batch(self, run_id: str) -> BatchStanding:
@@ -123,9 +126,7 @@ class RunReader:
         ids = await self._redis.zrevrange(keys.RUNS, 0, limit - 1)
         async with self._redis.pipeline(transaction=False) as pipe:
             for run_id in ids:
-                pipe.hmget(
-                    keys.RunKeys(run_id).run, ["kind", "state", "created_ms", "open", "steps"]
-                )
+                pipe.hmget(keys.RunKeys(run_id).run, LINE)
             answers = await pipe.execute()
         gone = [run_id for run_id, values in zip(ids, answers, strict=True) if values[0] is None]
         if gone:
@@ -138,6 +139,7 @@ class RunReader:
                 created_ms=int(values[2]),
                 open_steps=int(values[3]),
                 steps=int(values[4]),
+                submitter=Submitter.from_text(values[5]),
             )
             for run_id, values in zip(ids, answers, strict=True)
             if values[0] is not None

@@ -138,12 +138,12 @@ class LedgerContract:
         ledger, reader = await begun(redis), RunReader(redis)
         await self.finish(ledger)
         seen = await reader.snapshot(RUN)
-        assert await ledger.reopen(seen, ["p0.t01"]) is not None
+        assert await ledger.reopen(seen, ["p0.i01"]) is not None
         await self.let_time_pass(redis, 0.01)
-        await do(ledger, "p0.t01", made_from="again")
+        await do(ledger, "p0.i01", made_from="again")
         assert (await reader.snapshot(RUN)).state == "finished"
-        assert await ledger.reopen(seen, ["p0.t01"]) is None
-        assert (await states(redis))["p0.t01"] == "done"
+        assert await ledger.reopen(seen, ["p0.i01"]) is None
+        assert (await states(redis))["p0.i01"] == "done"
 
     async def test_a_lease_that_ran_out_passes_on_and_its_old_holder_cannot_store(
         self, redis: Any

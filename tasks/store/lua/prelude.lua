@@ -36,6 +36,19 @@ local function lease_of(step)
   return {fence = tonumber(fence), till = tonumber(till), owner = owner}
 end
 
+-- Who submits a run that is not accepted yet, and until when they are taken to be alive; nil for
+-- every other run.
+local function submitter()
+  local run = redis.call('HMGET', R.run, 'state', 'submitter')
+  if run[1] ~= 'submitting' or not run[2] then return nil end
+  local till, owner = string.match(run[2], '^(%d+) (.*)$')
+  return owner, tonumber(till)
+end
+
+local function submitted_by(owner, lease_ms)
+  redis.call('HSET', R.run, 'submitter', string.format('%d %s', now + lease_ms, owner))
+end
+
 local function leave_gpu(step)
   local queue = redis.call('HGET', R.queue, step)
   if queue then
