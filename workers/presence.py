@@ -82,6 +82,8 @@ class Presence:
             for queue in line.queues if self._gpu and self._warm else ():
                 pipe.zadd(keys.GPUS, {queue: now + LEASE_MS})
             await pipe.execute()
+        if self._left:  # meanwhile: what was just written would stay for as long as a beat counts
+            await self._withdraw()
 
     async def _look_whether_warm(self) -> None:
         """Run only when our own child has loaded its model; before that, nothing is placed here."""
@@ -111,6 +113,9 @@ class Presence:
         """Say that the service is gone, or about to go; nothing more is placed on its queues."""
         self._left = True
         with contextlib.suppress(RedisError, OSError):
-            await self._redis.hdel(keys.SERVICES, self._line.name)
-            if self._gpu and self._line.queues:
-                await self._redis.zadd(keys.GPUS, dict.fromkeys(self._line.queues, 1))
+            await self._withdraw()
+
+    async def _withdraw(self) -> None:
+        await self._redis.hdel(keys.SERVICES, self._line.name)
+        if self._gpu and self._line.queues:
+            await self._redis.zadd(keys.GPUS, dict.fromkeys(self._line.queues, 1))
