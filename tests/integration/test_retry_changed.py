@@ -45,7 +45,15 @@ def restarted(farm: Farm, **variables: str) -> Castline:
     farm.down()
     farm.castline = replace(farm.castline, variables={**farm.castline.variables, **variables})
     farm.up()
+    worker = farm.supervised("llm").pid
+    wait_for("the new worker alone", lambda: llm_workers(farm) == {worker})
     return farm.castline
+
+
+def llm_workers(farm: Farm) -> set[int]:
+    """List the LLM workers that count as alive."""
+    services = farm.castline.services()
+    return {line["pid"] for name, line in services.items() if name.startswith("llm")}
 
 
 def with_next_prompt(folder: Path, part: str) -> str:
