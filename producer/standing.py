@@ -65,7 +65,7 @@ def run_state(snapshot: RunSnapshot) -> RunState:
     made = [
         step
         for step, row in snapshot.rows.items()
-        if row.kind in ("tweet", "picture") or StepName.parse(step).part == "assemble"
+        if row.kind in ("tweet", "picture", "turn") or StepName.parse(step).part == "assemble"
     ]
     return "partial" if any(snapshot.states[step] == "done" for step in made) else "failed"
 
@@ -88,6 +88,8 @@ def stage_label(step: str) -> str:
     name = StepName.parse(step)
     if name.is_tweet:
         return "tweet"
+    if name.is_turn:
+        return "turn"
     if name.slot:
         return "picture"
     return name.part

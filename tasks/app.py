@@ -33,7 +33,12 @@ def configuration() -> Mapping[str, Any]:
     return {
         "broker_url": url,
         "result_backend": url,  # chord counters; documents are in the ledger
-        "imports": ("tasks.personas", "tasks.tweets", "tasks.pictures"),  # what a worker can do
+        "imports": (
+            "tasks.personas",
+            "tasks.tweets",
+            "tasks.pictures",
+            "tasks.discussions",
+        ),  # what a worker can do
         "task_queues": [queue_of(name) for name in LLM_QUEUES],  # GPU workers add their own
         "task_default_queue": LLM_QUEUES[0],  # never used: every signature names its queue
         "task_create_missing_queues": False,  # a typo is an error, not a queue that nobody reads

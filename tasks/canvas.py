@@ -25,6 +25,10 @@ def task_of(name: StepName) -> str:
         return "tweet.write"
     if name.is_picture:
         return "picture.render"
+    if name.is_turn:
+        return "discussion.turn"
+    if name.part == "summary":
+        return "discussion.summary"
     return f"persona.{name.part}"
 
 

@@ -20,6 +20,7 @@ from tasks.store.blobs import Blobs
 from tasks.store.leases import LeaseKeeper
 from tasks.store.ledger import Ledger
 from tasks.store.reader import RunReader
+from tasks.store.sessions import Sessions
 from tasks.turns import Turns
 
 if TYPE_CHECKING:  # processes that call no model start without an HTTP client
@@ -40,6 +41,7 @@ class Deps:
     blobs: Blobs
     leases: LeaseKeeper
     batch_calls: BatchCalls
+    sessions: Sessions
     turns: Turns = field(default_factory=Turns)
     provider: Provider | None = None
     gate: Gate | None = None
@@ -89,6 +91,7 @@ async def open_deps(settings: Settings, *, models: bool = False) -> Deps:
         blobs=Blobs(settings.blobs_url),
         leases=LeaseKeeper(ledger),
         batch_calls=BatchCalls(redis, retention_s=settings.retention_s, grace_s=settings.resend_s),
+        sessions=Sessions(redis, slots=settings.session_slots, each=settings.session_each),
     )
     if models:
         from tasks.llm.cache.caching import CachingCompleter

@@ -125,15 +125,16 @@ async def patiently(write: Callable[P, Awaitable[T]], *given: P.args, **named: P
 
 
 async def go_on_in_batches(deps: Deps, claim: Claim) -> None:
-    """After a step of a batch run: send what it opened, for no chain goes on by itself there.
+    """After a step of a batch run or a discussion: send what it opened, for no chain does there.
 
     Its replies are not needed any more. What a Redis that is away leaves undone, upkeep does.
     """
     request = await deps.request(claim.run_id)
-    if not request.batch_api:
+    if not request.batch_api and request.discussion is None:
         return
     try:
-        await deps.batch_calls.forget(claim.run_id, claim.step)
+        if request.batch_api:
+            await deps.batch_calls.forget(claim.run_id, claim.step)
         opened = await deps.reader.opened_by(claim.run_id, claim.step)
     except (RedisError, OSError) as error:
         log.warning("%s %s opened steps: %s", claim.run_id, claim.step, type(error).__name__)

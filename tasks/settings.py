@@ -142,6 +142,10 @@ class Settings(BaseSettings):
     redeliver_s: int = Field(default=3600, ge=1)
     batch_linger_s: float = Field(default=5.0, gt=0)
     batch_poll_s: float = Field(default=30.0, gt=0)
+    session_slots: int = Field(default=100, ge=1)
+    session_each: int = Field(default=10, ge=1)
+    session_idle_s: int = Field(default=24 * 3600, ge=1)
+    session_sweep_s: float = Field(default=3600.0, gt=0)
     crash: CrashPoint | Literal[""] = ""
     crash_times: int = Field(default=1, ge=1)
     flower_auth: Annotated[SecretStr | None, EmptyIsNone] = None

@@ -36,6 +36,7 @@ async def sweep(deps: Deps) -> SweepReport:
     sent = await resend_due(deps)
     moved = await rescue_lost_gpus(deps) + await feed_idle_gpus(deps)
     await end_traces(deps)
+    await tend_sessions(deps)
     return SweepReport(sent=sent, moved=moved, forgotten=await forget_expired(deps))
 
 
@@ -158,3 +159,28 @@ async def forget_expired(deps: Deps) -> int:
         await deps.redis.zrem(keys.RUNS, *gone)
     await deps.redis.zremrangebyscore(keys.QUARANTINED, "-inf", horizon)
     return len(gone) + await bad_messages.forget_older(deps.redis, horizon)
+
+
+async def tend_sessions(deps: Deps) -> None:
+    """Let in who waits longest, keep the slots of discussions that go on, free the others.
+
+    A session that is still being written holds its slot until its lease ends. Raises
+    ServiceAwayError when Redis is away.
+    """
+    for run_id in await deps.sessions.promote():
+        await let_in(deps, run_id)
+    for run_id in await deps.sessions.active():
+        state = await deps.redis.hget(keys.RunKeys(run_id).run, "state")
+        if state == "waiting":  # who promoted it died
+            await let_in(deps, run_id)
+        if state in ("waiting", "running"):
+            await deps.sessions.hold(run_id)
+        elif state == "finished":
+            await deps.sessions.leave(run_id)
+
+
+async def let_in(deps: Deps, run_id: str) -> None:
+    """Open a session that has a slot now."""
+    request = await deps.request(run_id)
+    ready = await deps.ledger.submissions.open_waiting(run_id)
+    await asyncio.to_thread(dispatch.send_steps, run_id, ready, request)

@@ -60,7 +60,7 @@ async def sweep_until(deps: Deps, leadership: Leadership, stop: asyncio.Event) -
     leases, which ran out, for those of the dead.
     """
     clock = asyncio.get_running_loop().time
-    warned_at, calm_at = -WARN_EVERY_S, 0.0
+    warned_at, calm_at, swept_at = -WARN_EVERY_S, 0.0, clock()
     while not stop.is_set():
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(stop.wait(), PERIOD_S)
@@ -69,6 +69,7 @@ async def sweep_until(deps: Deps, leadership: Leadership, stop: asyncio.Event) -
                 report = await sweep(deps)
                 if report.sent or report.moved or report.forgotten:
                     log.info("sweep: %s", report)
+                swept_at = await forget_idle_sessions(deps, swept_at)
                 warned_at = await warn_of_scarce_memory(deps, warned_at)
         except (RedisError, OSError, ServiceAwayError) as error:
             calm_at = clock() + AFTER_TROUBLE_S
@@ -84,4 +85,14 @@ async def warn_of_scarce_memory(deps: Deps, warned_at: float) -> float:
     if found.share < room.WARN_SHARE:
         return warned_at
     log.warning("Redis is nearly full: %s; a full one takes no more work", found.said)
+    return now
+
+
+async def forget_idle_sessions(deps: Deps, swept_at: float) -> float:
+    """Remove what idle sessions left, once an hour, and say so; returns when that was last done."""
+    now = asyncio.get_running_loop().time()
+    if now - swept_at < deps.settings.session_sweep_s:
+        return swept_at
+    gone = await deps.sessions.forget_idle(int(deps.settings.session_idle_s * 1000))
+    log.info("%d idle sessions are removed, %d hold a slot", len(gone), await deps.sessions.held())
     return now

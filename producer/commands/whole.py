@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 from producer.commands import create, follow, stack
+from producer.commands.discuss import discuss
 from producer.commands.doctor import doctor
 from producer.commands.limits import limits
 from producer.commands.quarantine import quarantine
@@ -53,3 +54,4 @@ for command in (
     app.command()(command)
 app.add_typer(worker, name="worker")
 app.add_typer(quarantine, name="quarantine")
+app.add_typer(discuss, name="discuss")

@@ -5,13 +5,17 @@ from typing import Literal
 from pydantic import Field
 
 from tasks.routing import Priority
+from tasks.schemas.discussions import Discussion
 from tasks.schemas.frozen import Frozen
 
-RunKind = Literal["run", "persona", "tweets", "images"]
-StepKind = Literal["stage", "calendar", "tweet", "collect", "portrait", "picture"]
+RunKind = Literal["run", "persona", "tweets", "images", "discussion"]
+StepKind = Literal[
+    "stage", "calendar", "tweet", "collect", "portrait", "picture", "turn", "summary"
+]
 StepState = Literal["waiting", "running", "done", "failed", "cancelled", "quarantined"]
 RunState = Literal["submitting", "incomplete", "running", "done", "partial", "failed", "cancelled"]
 
+GATHERS: frozenset[StepKind] = frozenset({"collect", "turn", "summary"})
 SETTLED: frozenset[StepState] = frozenset({"done", "failed", "cancelled", "quarantined"})
 
 STAGES: tuple[str, ...] = (
@@ -31,8 +35,8 @@ class StepRow(Frozen):
     `id` is `p3.core`, `p3.assemble`, `p3.calendar`, `p3.t07`, `p3.collect`, `p3.portrait` or
     `p3.i07`; `item` is what a user counts (`p3`, `p3.t07`, `p3.i07`). `needs` are the steps that
     must settle before this one is due. A step whose needed step failed fails with it, unless it
-    is a `collect`, which gathers whatever there is. `calls` is how many model calls it
-    usually takes.
+    is a `collect`, a turn or a summary, which take whatever there is. `calls` is how many
+    model calls it usually takes.
     """
 
     id: str
@@ -72,6 +76,7 @@ class Request(Frozen):
     seed: int = 0
     out: str = ""
     batch_api: bool = False
+    discussion: Discussion | None = None
 
 
 class RunPlan(Frozen):

@@ -1,11 +1,14 @@
-"""Step ids: `p3.core`, `p3.calendar`, `p3.t07`, `p3.collect`, `p3.portrait`, `p3.i07`."""
+"""Step ids: `p3.core`, `p3.calendar`, `p3.t07`, `p3.collect`, `p3.portrait`, `p3.i07`.
+
+In a discussion `p2.s03` is the turn of agent 2 in round 3, and `p0.summary` its end.
+"""
 
 import re
 from dataclasses import dataclass
 
 from tasks.errors import BadInputError
 
-PATTERN = re.compile(r"^p(\d+)\.([a-z]+|[ti]\d+)$")
+PATTERN = re.compile(r"^p(\d+)\.([a-z]+|[tis]\d+)$")
 
 
 @dataclass(frozen=True)
@@ -32,6 +35,11 @@ class StepName:
     def is_tweet(self) -> bool:
         """Whether this step writes a tweet."""
         return self.slot > 0 and self.part.startswith("t")
+
+    @property
+    def is_turn(self) -> bool:
+        """Whether this step is an agent's turn in a discussion: the agent and the round."""
+        return self.slot > 0 and self.part.startswith("s")
 
     @property
     def is_picture(self) -> bool:
@@ -67,3 +75,13 @@ def collect_step(persona: int) -> str:
 def portrait_step(persona: int) -> str:
     """Id of the rendered portrait."""
     return f"p{persona}.portrait"
+
+
+def turn_step(agent: int, number: int) -> str:
+    """Id of an agent's turn; rounds count from 1."""
+    return f"p{agent}.s{number:02d}"
+
+
+def summary_step() -> str:
+    """Id of a discussion's summary."""
+    return "p0.summary"

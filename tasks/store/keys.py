@@ -18,6 +18,11 @@ QUARANTINED = f"{PREFIX}:quarantined"  # steps: "run step" by time
 BAD_MESSAGES = f"{PREFIX}:bad-messages"  # what was no message of ours, by id
 BAD_MESSAGE_TIMES = f"{PREFIX}:bad-message-times"
 BAD_MESSAGE_COUNTS = f"{PREFIX}:bad-message-counts"
+SESSIONS_ACTIVE = f"{PREFIX}:sessions-active"
+SESSIONS_WAITING = f"{PREFIX}:sessions-waiting"
+SESSIONS_USERS = f"{PREFIX}:sessions-users"
+SESSIONS_SEEN = f"{PREFIX}:sessions-seen"
+SESSIONS_COUNTS = f"{PREFIX}:sessions-counts"
 SERVICES = f"{PREFIX}:services"
 GPUS = f"{PREFIX}:gpus"
 GPU_STEPS = f"{PREFIX}:gpu-steps"
@@ -109,6 +114,11 @@ def batching(provider: str) -> str:
 def batch_leader(provider: str) -> str:
     """Key of the lease of the process that submits one provider's batches."""
     return f"{PREFIX}:batch-leader:{provider}"
+
+
+def session_questions(run_id: str) -> str:
+    """Key of the list of questions that were put to a discussion from outside."""
+    return f"{PREFIX}:run:{run_id}:questions"
 
 
 def gpu_steps(queue: str) -> str:

@@ -7,14 +7,15 @@ One implementation, asynchronous; callers without a loop go through a portal. Th
 the very same scripts on fakeredis.
 """
 
-from collections.abc import Collection, Mapping
+import json
+from collections.abc import Collection, Mapping, Sequence
 
 from tasks.connection import TextRedis
 from tasks.errors import StaleLeaseError
 from tasks.pipelining import Pipelining
 from tasks.schemas.calls import CallUsage
 from tasks.schemas.ledger import Claim, Reopened, RunSnapshot, StoredDocument
-from tasks.schemas.plan import RunPlan, StepState
+from tasks.schemas.plan import RunPlan, StepRow, StepState
 from tasks.store import keys
 from tasks.store.reader import unknown_run
 from tasks.store.rows import collects_above, counters, unsuccessful
@@ -221,6 +222,16 @@ class Ledger:
             return None
         await self.redis.hset(keys.LOAD, snapshot.run_id, IN_ITS_ROWS)
         return Reopened(steps=int(count), due=tuple(due))
+
+    async def append(self, run_id: str, rows: Sequence[StepRow]) -> list[str]:
+        """Add steps to a run that goes on or has ended; returns those that are due at once.
+
+        A step waits for what it needs to settle, whatever came of it.
+        """
+        parts: list[str] = []
+        for row in rows:
+            parts += [row.id, row.model_dump_json(), json.dumps(row.needs)]
+        return list(await self._scripts.call("append", run_id, [self._grace_ms, *parts]))
 
     async def place(self, run_id: str, step: str, *, queue: str = "") -> tuple[str, bool]:
         """Assign a picture to a live GPU queue (`queue`, or the least loaded).

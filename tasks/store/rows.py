@@ -5,7 +5,7 @@ from collections.abc import Collection, Mapping, Sequence
 
 from tasks.schemas.calls import CallUsage
 from tasks.schemas.ledger import RunSnapshot
-from tasks.schemas.plan import SETTLED, RunPlan, StepRow, StepState
+from tasks.schemas.plan import GATHERS, SETTLED, RunPlan, StepRow, StepState
 
 COUNTERS = (
     "calls_made",
@@ -40,7 +40,7 @@ def dependents(rows: Sequence[StepRow]) -> dict[str, str]:
     after: dict[str, list[str]] = {}
     for row in rows:
         for needed in row.needs:
-            soft = "?" if row.kind == "collect" else ""
+            soft = "?" if row.kind in GATHERS else ""
             after.setdefault(needed, []).append(soft + row.id)
     return {step: json.dumps(names) for step, names in after.items()}
 

@@ -90,6 +90,18 @@ class Submissions:
             raise taken_over(run_id)
         return list(ready)
 
+    async def let_wait(self, run_id: str) -> None:
+        """Leave a written run to whoever opens it later. Raises BadInputError when taken over."""
+        if not await self._scripts.call("let_wait", run_id, [self._owner]):
+            raise taken_over(run_id)
+
+    async def open_waiting(self, run_id: str) -> list[str]:
+        """Open a run that waits; returns the steps that are due at once, none if it does not."""
+        _, ready = await self._scripts.call(
+            "accept", run_id, ["", self._grace_ms, IN_ITS_ROWS], extra_keys=[keys.LOAD]
+        )
+        return list(ready)
+
     async def discard(self, run_id: str) -> int | None:
         """Remove a run that was never wholly submitted; returns its rows, None for others."""
         rows = await self._scripts.call("discard", run_id, [], extra_keys=[keys.RUNS, keys.LOAD])

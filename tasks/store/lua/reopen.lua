@@ -30,13 +30,14 @@ if #reopened == 0 then return {1, 0, {}} end
 redis.call('HDEL', R.run, 'cancel', 'finished_ms')
 redis.call('HSET', R.run, 'state', 'running')
 emit('', 'running', 'retry')
+local gathers = {collect = true, turn = true, summary = true}  -- tasks/schemas/plan.py GATHERS
 -- Counts what a step still needs, and finds one of those that ended without success.
 local function open_needs(step)
   local row = cjson.decode(redis.call('HGET', R.rows, step))
   local open, lacking = 0, nil
   for _, needed in ipairs(row.needs) do
     local state = redis.call('HGET', R.state, needed)
-    local gathered = row.kind == 'collect' and state and settled(state)
+    local gathered = gathers[row.kind] and state and settled(state)
     if state and state ~= 'done' and not gathered then
       open = open + 1
       if settled(state) then lacking = needed end

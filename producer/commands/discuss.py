@@ -1,0 +1,255 @@
+"""`discuss start|list|show|ask|end`: discussion sessions of several agents."""
+
+import getpass
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from pydantic import ValidationError
+from rich.markup import escape
+from rich.table import Table
+
+from producer import discussions, session
+from producer.commands.options import AsJson, Detach, Language, Priority
+from producer.console import DONE, WITH_FAILURES, data_console, print_json, reporting, say
+from producer.discussions import SessionView
+from producer.following import Interruption, interruptible
+from producer.roles import chosen_agents
+from tasks.deps import Deps
+from tasks.errors import BadInputError
+from tasks.schemas.discussions import Discussion
+from tasks.schemas.plan import Request
+
+discuss = typer.Typer(
+    help="Let several agents discuss a topic, each in a role of its own.", no_args_is_help=True
+)
+
+SessionId = Annotated[str, typer.Argument(metavar="SESSION", help="A session's id.")]
+User = Annotated[
+    str, typer.Option("--user", help="Whose sessions; others' cannot be seen.", show_default=False)
+]
+FOREVER_S = 0.0
+
+
+def whoami(user: str) -> str:
+    """Name the user: the one given, else who is logged in."""
+    return user or getpass.getuser()
+
+
+@discuss.command("start")
+@reporting
+def start(
+    topic: Annotated[str, typer.Option("--topic", help="What is discussed.")],
+    role: Annotated[list[str], typer.Option("--role", help="Who takes part, in order.")] = [],
+    roles_file: Annotated[
+        Path | None, typer.Option("--roles-file", help="TOML with [roles.NAME] tables.")
+    ] = None,
+    rounds: Annotated[int, typer.Option("--rounds", help="Rounds at most.")] = 3,
+    order: Annotated[
+        str, typer.Option("--order", help="turns: one after another; together: all at once.")
+    ] = "turns",
+    budget: Annotated[int, typer.Option("--budget", help="Tokens at most; 0 = no limit.")] = 0,
+    seconds: Annotated[float, typer.Option("--time", help="Seconds at most; 0 = no limit.")] = 0,
+    language: Language = "en",
+    priority: Priority = "interactive",
+    user: User = "",
+    detach: Detach = False,
+    as_json: AsJson = False,
+) -> None:
+    """Begin a discussion and show it as it goes."""
+    agents = chosen_agents(role, roles_file)
+    try:
+        discussion = Discussion.model_validate(
+            {
+                "topic": topic.strip(), "agents": agents, "rounds": rounds, "order": order,
+                "budget_tokens": budget, "seconds": seconds, "user": whoami(user),
+            }
+        )  # fmt: skip
+    except ValidationError as error:
+        raise BadInputError(wrong(error)) from None
+    request = Request(
+        kind="discussion", sources=(), language=language, priority=priority, discussion=discussion
+    )
+
+    async def begin(deps: Deps) -> int:
+        begun = await discussions.start(deps, request)
+        say(f"Session {begun.session}" + place_text(begun))
+        if detach:
+            if as_json:
+                print_json(begun)
+            return DONE
+        return await follow(deps, begun.session, whoami(user), as_json=as_json)
+
+    raise typer.Exit(session.run(begin))
+
+
+@discuss.command("list")
+@reporting
+def list_all(user: User = "", as_json: AsJson = False) -> None:
+    """List your sessions, newest first."""
+
+    async def show(deps: Deps) -> int:
+        views = await discussions.sessions_of(deps, whoami(user))
+        if as_json:
+            print_json({"sessions": [view.model_dump(mode="json") for view in views]})
+        elif views:
+            data_console.print(table_of(views))
+        else:
+            say("You have no sessions. Begin one with: castline discuss start --topic …")
+        return DONE
+
+    raise typer.Exit(session.run(show))
+
+
+@discuss.command("show")
+@reporting
+def show_one(
+    name: SessionId,
+    follow_it: Annotated[bool, typer.Option("--follow", "-f", help="Go on until it ends.")] = False,
+    user: User = "",
+    as_json: AsJson = False,
+) -> None:
+    """Show what was said in a session."""
+
+    async def show(deps: Deps) -> int:
+        if follow_it:
+            return await follow(deps, name, whoami(user), as_json=as_json)
+        seen = await discussions.view(deps, name, user=whoami(user))
+        if as_json:
+            print_json(seen)
+        else:
+            show_view(seen)
+        return DONE
+
+    raise typer.Exit(session.run(show))
+
+
+@discuss.command("ask")
+@reporting
+def ask(
+    name: SessionId,
+    question: Annotated[str, typer.Argument(help="What you want to know.")],
+    user: User = "",
+    detach: Detach = False,
+    as_json: AsJson = False,
+) -> None:
+    """Put a question before all agents; a session that goes on answers it at its end."""
+
+    async def put(deps: Deps) -> int:
+        number = await discussions.ask(deps, name, question, user=whoami(user))
+        if detach:
+            print_json({"session": name, "round": number}) if as_json else say(
+                f"It is answered in round {number}: castline discuss show {name} --follow"
+            )
+            return DONE
+        return await follow(deps, name, whoami(user), as_json=as_json, first_round=number)
+
+    raise typer.Exit(session.run(put))
+
+
+@discuss.command("end")
+@reporting
+def end(name: SessionId, user: User = "", as_json: AsJson = False) -> None:
+    """Bring a session to its end; what was said is summed up."""
+
+    async def stop(deps: Deps) -> int:
+        await discussions.end(deps, name, user=whoami(user))
+        if as_json:
+            print_json(await discussions.view(deps, name, user=whoami(user)))
+        else:
+            say(f"Session {name} ends after the turn under way, with a summary.")
+        return DONE
+
+    raise typer.Exit(session.run(stop))
+
+
+async def follow(deps: Deps, name: str, user: str, *, as_json: bool, first_round: int = 0) -> int:
+    """Show a session until it ends; returns the exit code. Interrupted, the session goes on."""
+    with interruptible() as interruption:
+        await tell_events(deps, name, user, interruption, first_round, quiet=as_json)
+        if interruption.stop.is_set():
+            say(f"The session goes on. Come back with: castline discuss show {name} --follow")
+    seen = await discussions.view(deps, name, user=user)
+    if as_json:
+        print_json(seen)
+    if interruption.code != DONE:
+        return interruption.code
+    return DONE if seen.state == "done" else WITH_FAILURES
+
+
+async def tell_events(
+    deps: Deps,
+    name: str,
+    user: str,
+    interruption: Interruption,
+    first_round: int,
+    *,
+    quiet: bool,
+) -> None:
+    """Print turns as they come, from a round on, until the session has ended."""
+    async for event in discussions.events(deps, name, user=user):
+        if interruption.stop.is_set():
+            return
+        if event is not None and not quiet and event.get("round", first_round) >= first_round:
+            if event["kind"] == "summary" and first_round:
+                continue  # it was shown before the question
+            tell(event)
+
+
+def tell(event: dict[str, Any]) -> None:
+    """Print one thing that was said."""
+    if event["kind"] == "turn" and not event["skipped"]:
+        heading = f"{event['agent']} · round {event['round']}"
+        data_console.print(f"[bold]{escape(heading)}[/bold]\n{escape(event['text'])}\n")
+    elif event["kind"] == "summary":
+        show_summary(event)
+
+
+def show_summary(summary: dict[str, Any]) -> None:
+    """Print what came of it."""
+    data_console.print(f"[bold]Summary[/bold] (AI-generated)\n{escape(summary['summary'])}")
+    for label, key in (("Agreed", "agreements"), ("Open", "disagreements")):
+        for text in summary[key]:
+            data_console.print(f"  {label}: {escape(text)}")
+
+
+def show_view(seen: SessionView) -> None:
+    """Print a session whole."""
+    data_console.print(f"[bold]{escape(seen.topic)}[/bold] ({seen.state}{place_text(seen)})\n")
+    asked = {question.round: question.question for question in seen.questions}
+    planned = [turn for turn in seen.turns if turn.round < min(asked, default=10**6)]
+    for turn in planned:
+        tell({"kind": "turn", **turn.model_dump()})
+    if seen.summary:
+        show_summary(seen.summary.model_dump())
+    for turn in seen.turns[len(planned) :]:
+        if turn.agent == seen.agents[0]:
+            data_console.print(f"\n[bold]Question[/bold]\n{escape(asked[turn.round])}\n")
+        tell({"kind": "turn", **turn.model_dump()})
+    for failure in seen.failures:
+        say(failure)
+
+
+def place_text(seen: SessionView) -> str:
+    """Say where in the waiting room a session is, if it is there."""
+    return f" waits: place {seen.position}" if seen.position else ""
+
+
+def table_of(views: list[SessionView]) -> Table:
+    """Build the list for a person."""
+    table = Table(box=None, pad_edge=False)
+    for column in ("session", "state", "turns", "tokens", "topic"):
+        table.add_column(column, justify="right" if column in ("turns", "tokens") else "left")
+    for seen in views:
+        spoken = sum(not turn.skipped for turn in seen.turns)
+        state = f"{seen.state} {seen.position}" if seen.position else seen.state
+        table.add_row(seen.session, state, str(spoken), f"{seen.tokens:,}", escape(seen.topic[:60]))
+    return table
+
+
+def wrong(error: ValidationError) -> str:
+    """Say which option is wrong and why."""
+    first = error.errors(include_url=False, include_input=False)[0]
+    names = {"budget_tokens": "--budget", "seconds": "--time", "agents": "--role"}
+    key = str(first["loc"][0])
+    return f"{names.get(key, '--' + key)}: {first['msg']}"

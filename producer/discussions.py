@@ -1,0 +1,231 @@
+"""Begins, reads, asks and ends discussion sessions; it prints nothing.
+
+A session is a ledger run of kind `discussion`. Somebody else's session is one that does not exist.
+"""
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+from producer.admission import admit
+from producer.standing import standing
+from producer.submit import check_room, check_workers, new_run_id, send_ready
+from tasks.deps import Deps
+from tasks.errors import BadInputError, OverloadedError
+from tasks.schemas.discussions import (
+    Discussion,
+    QuestionDocument,
+    SummaryDocument,
+    TurnDocument,
+)
+from tasks.schemas.frozen import Frozen
+from tasks.schemas.ledger import RunSnapshot
+from tasks.schemas.plan import Request, RunPlan, StepRow
+from tasks.schemas.steps import StepName, summary_step, turn_step
+
+RETRY_AFTER_S = 60.0
+
+
+class SessionView(Frozen):
+    """One session at one moment; `position` counts from 1 in the waiting room, 0 has a slot."""
+
+    session: str
+    state: str
+    topic: str
+    agents: tuple[str, ...]
+    position: int
+    turns: tuple[TurnDocument, ...] = ()
+    questions: tuple[QuestionDocument, ...] = ()
+    summary: SummaryDocument | None = None
+    calls: int = 0
+    tokens: int = 0
+    seconds: float = 0.0
+    failures: tuple[str, ...] = ()
+
+
+def plan_discussion(run_id: str, request: Request) -> RunPlan:
+    """Lay out every turn of every round, and the summary behind them."""
+    if request.discussion is None:
+        raise BadInputError("there is nothing to discuss")
+    discussion = request.discussion
+    rows: list[StepRow] = []
+    before: tuple[str, ...] = ()
+    for number in range(1, discussion.rounds + 1):
+        added, before = round_rows(discussion, number, before)
+        rows += added
+    rows.append(
+        StepRow(id=summary_step(), kind="summary", item=run_id, persona=0, needs=before, calls=1)
+    )
+    return RunPlan(run_id=run_id, request=request, steps=tuple(rows))
+
+
+def round_rows(
+    discussion: Discussion, number: int, before: tuple[str, ...]
+) -> tuple[list[StepRow], tuple[str, ...]]:
+    """Lay out one round after these steps; returns its rows and the steps that end it."""
+    rows: list[StepRow] = []
+    needs = before
+    for agent in range(len(discussion.agents)):
+        step = turn_step(agent, number)
+        rows.append(StepRow(id=step, kind="turn", item=step, persona=agent, needs=needs, calls=1))
+        if discussion.order == "turns":
+            needs = (step,)
+    ending = needs if discussion.order == "turns" else tuple(row.id for row in rows)
+    return rows, ending
+
+
+async def start(deps: Deps, request: Request) -> SessionView:
+    """Begin a session, or put it into the waiting room.
+
+    Raises NoWorkerError, RedisFullError, and OverloadedError when the queue is full or the user has
+    as many sessions as one may have; nothing is written then.
+    """
+    run_id = new_run_id()
+    plan = plan_discussion(run_id, request)
+    await check_room(deps, steps=len(plan.steps))
+    await check_workers(deps, request)
+    await admit(deps, plan)
+    discussion = request.discussion
+    entry = await deps.sessions.enter(run_id, discussion.user if discussion else "")
+    if entry.position < 0:
+        raise OverloadedError(
+            f"you have {entry.held} sessions at once, and more are not allowed",
+            queued_calls=0,
+            drain_s=None,
+            retry_after_s=RETRY_AFTER_S,
+            hint="end one with `castline discuss end SESSION`, or wait until one is done",
+        )
+    submissions = deps.ledger.submissions
+    await submissions.begin(plan)
+    await submissions.write_rows(plan)
+    if entry.position == 0:
+        await send_ready(deps, run_id, await submissions.accept(run_id), request)
+    else:
+        await submissions.let_wait(run_id)
+    return await view(deps, run_id, user=discussion.user if discussion else "")
+
+
+async def snapshot_of(deps: Deps, run_id: str, *, user: str) -> RunSnapshot:
+    """Read a session's run. Raises BadInputError when it does not exist or is somebody else's."""
+    try:
+        snapshot = await deps.reader.snapshot(run_id)
+    except BadInputError:
+        raise unknown(run_id) from None
+    discussion = snapshot.request.discussion
+    if discussion is None or discussion.user != user:
+        raise unknown(run_id)
+    return snapshot
+
+
+def unknown(run_id: str) -> BadInputError:
+    """Say that there is no such session, whoever asks."""
+    return BadInputError(
+        f"no session {run_id!r} (it may have expired)", hint="`castline discuss list` shows yours"
+    )
+
+
+async def view(deps: Deps, run_id: str, *, user: str) -> SessionView:
+    """Read a session whole. Raises BadInputError when it does not exist or is somebody else's."""
+    snapshot = await snapshot_of(deps, run_id, user=user)
+    discussion = snapshot.request.discussion
+    assert discussion is not None  # noqa: S101  # snapshot_of has looked
+    steps = [step for step in snapshot.rows if StepName.parse(step).is_turn]
+    steps.sort(key=lambda step: (StepName.parse(step).slot, StepName.parse(step).persona))
+    found = await deps.reader.documents(run_id, [*steps, summary_step()])
+    summary = found.pop(summary_step(), None)
+    waiting = await deps.sessions.waiting()
+    stands = standing(snapshot)
+    return SessionView(
+        session=run_id,
+        state=state_of(snapshot, waits=run_id in waiting),
+        topic=discussion.topic,
+        agents=tuple(agent.name for agent in discussion.agents),
+        position=waiting.index(run_id) + 1 if run_id in waiting else 0,
+        turns=tuple(
+            TurnDocument.model_validate(found[step].document) for step in steps if step in found
+        ),
+        questions=tuple(await deps.sessions.questions(run_id)),
+        summary=SummaryDocument.model_validate(summary.document) if summary else None,
+        calls=stands.calls.made,
+        tokens=stands.tokens.prompt + stands.tokens.completion,
+        seconds=stands.seconds,
+        failures=tuple(f"{f.item} {f.stage}: {f.error}" for f in stands.failures),
+    )
+
+
+def state_of(snapshot: RunSnapshot, *, waits: bool) -> str:
+    """Name a session's state: waiting, running, done, partial, failed or cancelled."""
+    return "waiting" if waits else standing(snapshot).state
+
+
+async def sessions_of(deps: Deps, user: str) -> list[SessionView]:
+    """Read all sessions of a user, newest first."""
+    views = []
+    for run_id in reversed(await deps.sessions.of_user(user)):
+        views.append(await view(deps, run_id, user=user))
+    return views
+
+
+async def ask(deps: Deps, run_id: str, question: str, *, user: str) -> int:
+    """Put a question before all agents in a round of its own, at once if the session has ended.
+
+    Returns the round. Raises BadInputError for an unknown session or an empty question.
+    """
+    snapshot = await snapshot_of(deps, run_id, user=user)
+    discussion = snapshot.request.discussion
+    text = question.strip()
+    if not text or discussion is None:
+        raise BadInputError("the question is empty", hint="castline discuss ask SESSION QUESTION")
+    asked = await deps.sessions.questions(run_id)
+    number = max([discussion.rounds, *(one.round for one in asked)]) + 1
+    before = tuple(step for step, state in snapshot.states.items() if state in OPEN)
+    rows, _ = round_rows(discussion, number, before)
+    await deps.sessions.add_question(run_id, QuestionDocument(question=text, round=number))
+    await deps.sessions.touch(run_id)
+    due = await deps.ledger.append(run_id, rows)
+    await send_ready(deps, run_id, due, snapshot.request)
+    return number
+
+
+OPEN = frozenset({"waiting", "running"})
+
+
+async def end(deps: Deps, run_id: str, *, user: str) -> None:
+    """Bring a session to its end: turns that have not begun are skipped, the summary is written.
+
+    One that waits is cancelled. Raises BadInputError for an unknown session.
+    """
+    await snapshot_of(deps, run_id, user=user)
+    if run_id in await deps.sessions.waiting():
+        await deps.sessions.leave(run_id)
+        await deps.ledger.cancel(run_id)
+    else:
+        await deps.sessions.end(run_id)
+
+
+async def events(
+    deps: Deps, run_id: str, *, user: str, after: str = "0-0"
+) -> AsyncIterator[dict[str, Any] | None]:
+    """Yield what happens in a session after an event, until it has ended; None now and then.
+
+    Each has `id`, to go on after, `kind` (turn, summary, state) and what was said.
+    """
+    await snapshot_of(deps, run_id, user=user)
+    async for event in deps.reader.events(run_id, after, block_s=0.5):
+        if event is None:
+            yield None
+            continue
+        if not event.step:
+            yield {"id": event.id, "kind": "state", "state": event.state}
+            if event.state == "finished" and await is_last(deps, run_id, event.id):
+                return
+        elif event.state == "done":
+            found = await deps.reader.documents(run_id, [event.step])
+            kind = "turn" if StepName.parse(event.step).is_turn else "summary"
+            for stored in found.values():
+                yield {"id": event.id, "kind": kind, **stored.document}
+
+
+async def is_last(deps: Deps, run_id: str, event_id: str) -> bool:
+    """Whether a session ended with this event: a question later on opens it again."""
+    snapshot = await deps.reader.snapshot(run_id)
+    return snapshot.state == "finished" and snapshot.last_event == event_id

@@ -1,0 +1,151 @@
+"""Many discussions at once: slots, the waiting room, and nothing of one in another."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+
+import pytest
+
+from producer import discussions
+from producer.roles import BUILT_IN
+from tasks.deps import Deps, open_deps
+from tasks.errors import BadInputError, OverloadedError
+from tasks.gate import keys as gate_keys
+from tasks.gate.on_redis import RedisRules
+from tasks.schemas.discussions import Discussion
+from tasks.schemas.plan import Request
+from tasks.settings import Settings
+from tests.chaos.farm import Farm, farm_in
+from tests.sending import sending_to
+
+pytestmark = [pytest.mark.integration, pytest.mark.anyio]
+
+SESSIONS, SLOTS = 120, 100
+PROVIDER = "llm"
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Farm]:
+    """Start a stack whose model answers at once."""
+    folder = tmp_path_factory.mktemp("discussions")
+    with farm_in(folder, latency_s=0.1, slots=50, CASTLINE_SESSION_SLOTS=str(SLOTS)) as farm:
+        farm.up()
+        with sending_to(farm.store.url):
+            yield farm
+
+
+@pytest.fixture
+async def deps(site: Farm) -> AsyncIterator[Deps]:
+    """Open the ledger as a producer does, on an empty list of sessions."""
+    opened = await open_deps(Settings(session_slots=SLOTS))
+    yield opened
+    await opened.close()
+
+
+def asked(user: str, marker: str, *roles: str, rounds: int = 1) -> Request:
+    """Build a request whose marker the simulated model echoes."""
+    discussion = Discussion(
+        topic=f"What is a good clock?\nmarker: {marker}",
+        agents=tuple(BUILT_IN[role] for role in roles or ("scientist", "critic")),
+        rounds=rounds,
+        user=user,
+    )
+    return Request(kind="discussion", sources=(), discussion=discussion)
+
+
+async def ended(deps: Deps, session: str, user: str) -> discussions.SessionView:
+    """Wait until a session has ended."""
+    async with asyncio.timeout(120):
+        while True:
+            seen = await discussions.view(deps, session, user=user)
+            if seen.state not in ("waiting", "running"):
+                return seen
+            await asyncio.sleep(0.2)
+
+
+async def test_120_discussions_share_100_slots_and_nothing_else(deps: Deps) -> None:
+    users = {f"user{number}": f"mark{number}x" for number in range(SESSIONS)}
+    await RedisRules(deps.redis).block(PROVIDER, 300)  # nobody is answered before all have begun
+    begun = [await discussions.start(deps, asked(u, m)) for u, m in users.items()]
+    waited = [view.session for view in begun if view.position]
+    assert [view.position for view in begun] == [0] * SLOTS + list(range(1, SESSIONS - SLOTS + 1))
+    await deps.redis.hset(gate_keys.rates(PROVIDER), "blocked_until", 0)
+    watching = asyncio.create_task(watch_active(deps))
+    views = [await ended(deps, v.session, u) for v, u in zip(begun, users, strict=True)]
+    watching.cancel()
+    assert max(MOST) <= SLOTS
+    for view, marker in zip(views, users.values(), strict=True):
+        assert view.state == "done", view.failures
+        text = " ".join([*(turn.text for turn in view.turns), str(view.summary)])
+        assert marker in text
+        assert not any(other in text for other in users.values() if other != marker)
+    let_in = [await began_ms(deps, session) for session in waited]
+    assert let_in == sorted(let_in), "the waiting room was not first come, first served"
+    assert await deps.sessions.forget_idle(-1000) != []
+    left = [key async for key in deps.redis.scan_iter("castline:run:*")]
+    assert left == []
+    assert await deps.redis.zcard("castline:sessions-active") == 0
+    assert await deps.redis.hlen("castline:sessions-users") == 0
+    assert int(await deps.redis.hget("castline:sessions-counts", "expired")) >= SESSIONS
+
+
+MOST: list[int] = []
+
+
+async def watch_active(deps: Deps) -> None:
+    """Note how many sessions hold a slot, all the time."""
+    while True:
+        MOST.append(await deps.sessions.held())
+        await asyncio.sleep(0.02)
+
+
+async def began_ms(deps: Deps, session: str) -> int:
+    """Read when a session was opened for work."""
+    entries = await deps.redis.xrange(f"castline:run:{session}:events", count=1)
+    return int(entries[0][1]["at"])
+
+
+async def test_somebody_elses_session_does_not_exist(deps: Deps) -> None:
+    view = await discussions.start(deps, asked("ada", "adasword"))
+    with pytest.raises(BadInputError, match="no session"):
+        await discussions.view(deps, view.session, user="bob")
+    with pytest.raises(BadInputError, match="no session"):
+        await discussions.ask(deps, view.session, "Who?", user="bob")
+    with pytest.raises(BadInputError, match="no session"):
+        await discussions.end(deps, view.session, user="bob")
+    assert (await discussions.sessions_of(deps, "bob")) == []
+    await ended(deps, view.session, "ada")
+
+
+async def test_one_user_has_at_most_so_many_sessions_at_once(deps: Deps) -> None:
+    deps.sessions._each = 2
+    first = await discussions.start(deps, asked("eve", "one", rounds=30))
+    second = await discussions.start(deps, asked("eve", "two", rounds=30))
+    with pytest.raises(OverloadedError, match="2 sessions at once"):
+        await discussions.start(deps, asked("eve", "three"))
+    for view in (first, second):
+        await discussions.end(deps, view.session, user="eve")
+        done = await ended(deps, view.session, "eve")
+        assert done.summary is not None
+        assert done.summary.ended_by == "ended"
+        assert len([turn for turn in done.turns if turn.skipped]) > 0
+
+
+async def test_a_question_is_answered_by_everybody_after_the_end(deps: Deps) -> None:
+    view = await discussions.start(deps, asked("kim", "kimsword"))
+    await ended(deps, view.session, "kim")
+    assert await discussions.ask(deps, view.session, "And who winds them?", user="kim") == 2
+    seen = await ended(deps, view.session, "kim")
+    assert [q.question for q in seen.questions] == ["And who winds them?"]
+    assert {turn.agent for turn in seen.turns if turn.round == 2} == {"scientist", "critic"}
+    assert all(turn.text for turn in seen.turns if turn.round == 2)
+
+
+async def test_a_token_budget_ends_a_discussion_with_a_summary(deps: Deps) -> None:
+    request = asked("lea", "leasword", rounds=20)
+    assert request.discussion is not None
+    poor = request.discussion.model_copy(update={"budget_tokens": 600})
+    view = await discussions.start(deps, request.model_copy(update={"discussion": poor}))
+    seen = await ended(deps, view.session, "lea")
+    assert seen.summary is not None
+    assert seen.summary.ended_by == "budget"
+    assert 0 < len([turn for turn in seen.turns if not turn.skipped]) < 40
