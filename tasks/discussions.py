@@ -9,13 +9,14 @@ from tasks.deps import Deps
 from tasks.errors import BadInputError
 from tasks.execution import Outcome, perform
 from tasks.llm.scope import CallTally
+from tasks.origins import made_from
 from tasks.outcomes import go_on_or_stop
 from tasks.runtime import runtime
 from tasks.schemas.discussions import Discussion, Ending, TurnDocument
 from tasks.schemas.plan import Request
 from tasks.schemas.steps import StepName, turn_step
 from tasks.stages.discussion import VERSION, Said, summarise, take_turn
-from tasks.work import asker, made_from, model_of
+from tasks.work import asker, models_of
 
 
 @app.task(name="discussion.turn", bind=True)
@@ -39,7 +40,7 @@ async def do_turn(deps: Deps, run_id: str, step: str, queue: str) -> Outcome:
     agent, number = discussion.agents[name.persona], name.slot
     said = await heard(deps, run_id, discussion, before=name)
     hashed = made_from(
-        "turn", VERSION, model_of(deps), request.language, discussion.topic,
+        "turn", VERSION, models_of(deps).chat, request.language, discussion.topic,
         agent.model_dump(), number, [one.model_dump() for one in said],
     )  # fmt: skip
 
@@ -66,7 +67,11 @@ async def do_summary(deps: Deps, run_id: str, step: str, queue: str) -> Outcome:
     skipped = [one.skipped for one in said if isinstance(one, TurnDocument) and one.skipped]
     ending: Ending = skipped[0] if skipped and skipped[0] else "rounds"
     hashed = made_from(
-        "summary", VERSION, model_of(deps), request.language, [one.model_dump() for one in said]
+        "summary",
+        VERSION,
+        models_of(deps).chat,
+        request.language,
+        [one.model_dump() for one in said],
     )
 
     async def work(tally: CallTally) -> dict[str, Any]:

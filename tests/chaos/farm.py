@@ -152,13 +152,21 @@ class Farm:
 
     def submit(self, *, personas: int, tweets: int) -> str:
         """Submit the main job, with pictures if there are GPUs; returns the run's id."""
-        return str(
-            self.castline.json(
-                *("run", "--text", "A keeper of clocks.", "--personas", str(personas)),
-                *("--tweets", str(tweets), "--detach", "--out", "out"),
-                "--images" if self.gpus else "--no-images",
-            )["run_id"]
+        return self.submitted(self.submitting(personas=personas, tweets=tweets))
+
+    def submitting(self, *, personas: int, tweets: int) -> "subprocess.Popen[str]":
+        """Start the command that submits the main job, with pictures if there are GPUs."""
+        return self.castline.start(
+            *("run", "--text", "A keeper of clocks.", "--personas", str(personas)),
+            *("--tweets", str(tweets), "--detach", "--out", "out", "--json"),
+            "--images" if self.gpus else "--no-images",
         )
+
+    def submitted(self, submitting: "subprocess.Popen[str]") -> str:
+        """Wait for a command that submits; returns the run's id."""
+        out, err = submitting.communicate(timeout=120)
+        assert submitting.returncode == 0, err
+        return str(json.loads(out)["run_id"])
 
     def submit_tweets(self, count: int, *, personas: int = 1) -> str:
         """Submit tweets for given cards: nothing comes before them; returns the run's id."""

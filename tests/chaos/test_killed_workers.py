@@ -39,15 +39,18 @@ def test_messages_sent_to_a_frozen_worker_are_sent_again_after_it_is_killed(
     site = farm()
     worker = site.supervised("llm")
     wait_for("the worker to listen", lambda: site.consumes(worker.pid))
-    worker.send_signal(signal.SIGSTOP)
-    run_id = site.submit(personas=2 * size.personas, tweets=size.tweets // 2)
+    client = site.store.client()
+    personas = 2 * size.personas
+    submitting = site.submitting(personas=personas, tweets=size.tweets // 2)
+    wait_for("the rows to be written", lambda: client.zcard("castline:runs"))
+    worker.send_signal(signal.SIGSTOP)  # while it waits for a message: the first one is lost
+    run_id = site.submitted(submitting)
     begun = time.monotonic()
     site.kill(worker)
-    client = site.store.client()
     tries = f"castline:run:{run_id}:tries"
     wait_for(
         "every character to begin",
-        lambda: begun_characters(client.hkeys(tries)) == set(range(2 * size.personas)),
+        lambda: begun_characters(client.hkeys(tries)) == set(range(personas)),
     )
     recovery_s = time.monotonic() - begun
     site.finished(run_id)

@@ -34,6 +34,7 @@ from tasks.store.leases import LeaseKeeper
 from tasks.store.ledger import Ledger
 from tasks.store.reader import RunReader
 from tasks.store.scripts import Scripts
+from tasks.store.sessions import Sessions
 
 RUN = "20261124-040000-abcd"
 DEAD, ELSEWHERE = "n/999999999", "other-machine/1"
@@ -102,6 +103,7 @@ def deps_on(redis: Any, folder: Path, *, owner: str) -> Deps:
         blobs=Blobs(f"file://{folder}/blobs"),
         leases=LeaseKeeper(ledger),
         batch_calls=BatchCalls(redis, retention_s=60, grace_s=1),
+        sessions=Sessions(redis),
     )
 
 
