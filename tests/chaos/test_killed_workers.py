@@ -17,7 +17,8 @@ def test_an_llm_worker_killed_again_and_again_costs_only_what_was_in_flight(
     farm: Start, size: Size
 ) -> None:
     site = farm(**size.slow)
-    run_id = site.submit(personas=size.personas, tweets=size.tweets)
+    personas = 3 * size.personas if size.long else size.personas  # each kill costs a lease
+    run_id = site.submit(personas=personas, tweets=size.tweets)
     site.answered(size.personas)
     slowest = 0.0
     for kill in range(10 if size.long else 2):
