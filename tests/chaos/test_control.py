@@ -23,6 +23,8 @@ import sys
 from celery import chord
 from tests.chaos.plain_celery import collect, write
 items = sys.argv[2].split(",")
+print("ready", flush=True)
+sys.stdin.readline()
 if sys.argv[1] == "chord":
     chord(write.s(item) for item in items)(collect.s())
 else:
@@ -70,8 +72,26 @@ class Plain:
 
     def send(self, kind: str, *items: str) -> None:
         """Send items, one by one or as a chord."""
-        command = [sys.executable, "-c", SEND, kind, ",".join(items)]
-        subprocess.run(command, env=self.environment, check=True, cwd=ROOT)
+        self.sender(kind, *items)()
+
+    def sender(self, kind: str, *items: str) -> Callable[[], None]:
+        """Prepare to send items: returns a function that does so at once."""
+        process = subprocess.Popen(
+            [sys.executable, "-c", SEND, kind, ",".join(items)],
+            env=self.environment,
+            cwd=ROOT,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+
+        def go() -> None:
+            process.communicate("go\n")
+            assert process.returncode == 0
+
+        return go
 
     def written(self) -> set[str]:
         """List the items that were written."""
@@ -116,10 +136,11 @@ def test_plain_celery_loses_a_message_that_a_frozen_worker_was_handed(
     plain: Callable[..., Plain],
 ) -> None:
     site = plain(PLAIN_ACKS_LATE="1")
+    items = [f"item-{number}" for number in range(5)]
+    send = site.sender("each", *items)
     frozen = site.worker()
     frozen.send_signal(signal.SIGSTOP)
-    items = [f"item-{number}" for number in range(5)]
-    site.send("each", *items)
+    send()
     end(frozen)
     site.worker()
     wait_for("the others to be written", lambda: len(site.written()) == 4 and not site.left())
