@@ -11,6 +11,7 @@ from dataclasses import replace
 
 import psutil
 
+from producer.discussions import plan_discussion
 from producer.plan import plan_pictures, plan_run
 from producer.standing import standing
 from producer.submit import submit
@@ -87,6 +88,8 @@ async def resubmit(deps: Deps, snapshot: RunSnapshot) -> Load:
 async def planned_again(deps: Deps, snapshot: RunSnapshot) -> RunPlan:
     """Plan a run from what the ledger has: its request, and the tweets that were given."""
     request = snapshot.request
+    if request.discussion is not None:
+        return plan_discussion(snapshot.run_id, request)
     if request.kind != "images":
         return plan_run(snapshot.run_id, request)
     given: defaultdict[int, dict[int, dict[str, object]]] = defaultdict(dict)

@@ -16,7 +16,8 @@ from producer.out_folder import check_out_folder
 from producer.overview import overview
 from producer.summary import final_summary
 from tasks.deps import Deps
-from tasks.schemas.ledger import RunLine
+from tasks.errors import BadInputError
+from tasks.schemas.ledger import RunLine, RunSnapshot
 from tasks.schemas.status import RunStatus
 
 RunId = Annotated[str, typer.Argument(metavar="RUN", help="A run's id, from `castline runs`.")]
@@ -76,6 +77,7 @@ def watch(run: RunId, as_json: AsJson = False) -> None:
     async def show(deps: Deps) -> int:
         snapshot = await deps.reader.snapshot(run)
         check_submitted(deps, snapshot)
+        check_folder_kind(snapshot)
         out = Path(snapshot.request.out)
         check_out_folder(out, run)
         return await follow(deps, run, out=out, as_json=as_json)
@@ -95,11 +97,21 @@ def results(
         folder = out.absolute()
         check_out_folder(folder, run)
         snapshot = await deps.reader.snapshot(run)
+        check_folder_kind(snapshot)
         written = await write_folder(deps, snapshot, folder)
         show_status(written, as_json=as_json)
         return 0
 
     raise typer.Exit(session.run(write))
+
+
+def check_folder_kind(snapshot: RunSnapshot) -> None:
+    """Check that a run ends in a folder. Raises BadInputError for a discussion."""
+    if snapshot.request.discussion is not None:
+        raise BadInputError(
+            f"{snapshot.run_id} is a discussion: it has no folder",
+            hint=f"castline discuss show {snapshot.run_id} --follow",
+        )
 
 
 @reporting

@@ -149,3 +149,22 @@ async def test_a_token_budget_ends_a_discussion_with_a_summary(deps: Deps) -> No
     assert seen.summary is not None
     assert seen.summary.ended_by == "budget"
     assert 0 < len([turn for turn in seen.turns if not turn.skipped]) < 40
+
+
+async def test_the_command_line_shows_a_session_and_says_what_it_is_not(site: Farm) -> None:
+    run = site.castline.run
+    started = run("discuss", "start", "--topic", "Night trains", "--role", "critic", "--user", "o",
+                  "--rounds", "1")  # fmt: skip
+    assert started.returncode == 0, started.stderr
+    assert "critic · round 1" in started.stdout
+    assert "Summary (AI-generated)" in started.stdout
+    [listed] = site.castline.json("discuss", "list", "--user", "o")["sessions"]
+    session = listed["session"]
+    assert listed["summary"]["ended_by"] == "rounds"
+    assert run("discuss", "show", session, "--user", "somebody").returncode == 2
+    watched = run("watch", session)
+    assert watched.returncode == 2
+    assert "castline discuss show" in watched.stderr
+    for wrong in (["--role", "wizard"], ["--rounds", "-1"], ["--order", "chaos"]):
+        refused = run("discuss", "start", "--topic", "x", *wrong)
+        assert refused.returncode == 2, wrong
