@@ -61,7 +61,7 @@ def test_a_run_goes_on_by_itself_after_everything_was_killed_at_once(
             kept = site.store.client().config_get("append*")
             assert (kept["appendonly"], kept["appendfsync"]) == ("yes", "always")
             run_id = site.submit(personas=size.personas, tweets=size.tweets)
-            times = 3 if size.long else 2
+            times = 3 if size.long else 1
             for loss in range(times):
                 site.answered(size.calls * (loss + 1) // (times + 2))
                 processes = everything_of(home)

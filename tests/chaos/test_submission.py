@@ -39,7 +39,9 @@ def is_named(client: Any, run_id: str) -> bool:
 def test_a_submission_that_is_killed_is_finished_and_leaves_no_orphan(
     farm: Start, size: Size, moment: Moment
 ) -> None:
-    personas, tweets = (1000, 1) if size.long else (60, 1)
+    tweets, personas = 1, 60 if moment is rows_come else 15  # rows that take two scripts, or one
+    if size.long:
+        personas = 1000
     latency_s, slots = (0.05, 100) if size.long else (0.0, 40)
     site = farm(latency_s=latency_s, slots=slots, CASTLINE_TWEET_GROUP="10")
     run_id = killed_while_submitting(site, moment, personas=personas, tweets=tweets)
