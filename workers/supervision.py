@@ -16,13 +16,15 @@ from tasks.stackfile import StackNote, read_note, remove_note, write_note
 from workers.stack import StackPlan, logs_folder, write_configuration
 
 STOP_LIMIT_S = 100.0
+ORPHANS_AGAIN_S = 0.1
 
 
 def start_stack(settings: Settings, plan: StackPlan) -> subprocess.Popen[bytes]:
     """Start supervisord and leave the note; the services may still be starting.
 
-    It survives this process. Raises BadInputError when this
-    CASTLINE_HOME has a stack already.
+    It survives this process. Services whose supervisord was killed are ended first: two Valkeys
+    must never write to one folder. Raises BadInputError when this CASTLINE_HOME has a stack
+    already, ServiceAwayError when what was left of one does not end.
     """
     running = running_stack(settings.home_path)
     if running is not None:
@@ -30,6 +32,7 @@ def start_stack(settings: Settings, plan: StackPlan) -> subprocess.Popen[bytes]:
             f"a stack runs in {settings.home} already (process {running.supervisor_pid})",
             hint="use it, or stop it with `castline down`",
         )
+    end_orphans(settings.home_path)
     configuration = write_configuration(settings, plan)
     write_note(settings.home_path, plan.note)
     process = subprocess.Popen(
@@ -70,6 +73,61 @@ def is_supervisord(pid: int) -> bool:
         return False
 
 
+def end_orphans(home: Path) -> int:
+    """End the services of this home whose supervisord is gone; returns how many there were.
+
+    The ledger ends last, so that the workers can still write to it. Raises ServiceAwayError when
+    they do not end.
+    """
+    ledgers = [process for process in psutil.process_iter() if is_ledger(process, home)]
+    others = [process for process in psutil.process_iter() if is_service(process, home)]
+    end_patiently(others)
+    end_patiently(ledgers)
+    return len(others) + len(ledgers)
+
+
+def end_patiently(processes: list[psutil.Process]) -> None:
+    """Ask processes to end and wait until they have; raises ServiceAwayError when they do not."""
+    for process in processes:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.terminate()
+    until = time.monotonic() + STOP_LIMIT_S
+    while (alive := [process for process in processes if is_alive(process)]) and (
+        time.monotonic() < until
+    ):
+        time.sleep(ORPHANS_AGAIN_S)
+    if alive:
+        raise ServiceAwayError(
+            f"{len(alive)} processes of a stack whose supervisor is gone do not end",
+            hint=f"end them yourself: {', '.join(str(process.pid) for process in alive)}",
+        )
+
+
+def is_alive(process: psutil.Process) -> bool:
+    """Whether a process still runs; one that nobody has waited for yet does not."""
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+def is_service(process: psutil.Process, home: Path) -> bool:
+    """Whether a process was started by a supervisord of this home."""
+    try:
+        environment = process.environ()
+    except (psutil.Error, OSError):  # somebody else's, or gone
+        return False
+    return "SUPERVISOR_ENABLED" in environment and environment.get("CASTLINE_HOME") == str(home)
+
+
+def is_ledger(process: psutil.Process, home: Path) -> bool:
+    """Whether a process is the Valkey of this home; its environment is empty, its folder tells."""
+    try:
+        return process.name() == "valkey-server" and process.cwd() == str(home / "valkey")
+    except (psutil.Error, OSError):  # somebody else's, or gone
+        return False
+
+
 def stop_stack(home: Path) -> bool:
     """Stop the stack of this home and wait until nothing of it is left; False when none ran.
 
@@ -77,8 +135,9 @@ def stop_stack(home: Path) -> bool:
     """
     note = running_stack(home)
     if note is None:
+        orphans = end_orphans(home)
         remove_note(home)
-        return False
+        return orphans > 0
     family = [psutil.Process(note.supervisor_pid)]
     family += family[0].children(recursive=True)
     with contextlib.suppress(ProcessLookupError):
