@@ -79,7 +79,8 @@ async def open_deps(settings: Settings, *, models: bool = False) -> Deps:
         owner=f"{node_label(settings.node)}/{os.getpid()}",
         retention_s=settings.retention_s,
         lease_s=settings.lease_s,
-        attempts=settings.step_attempts,
+        crashes=settings.step_crashes,
+        picture_crashes=settings.step_attempts,
         resend_s=settings.resend_s,
     )
     deps = Deps(

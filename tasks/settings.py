@@ -138,6 +138,7 @@ class Settings(BaseSettings):
     retention_s: int = Field(default=7 * 86400, ge=60)
     lease_s: float = Field(default=30.0, ge=1)
     step_attempts: int = Field(default=3, ge=1)
+    step_crashes: int = Field(default=10, ge=1)
     resend_s: float = Field(default=15.0, ge=1)
     redeliver_s: int = Field(default=3600, ge=1)
     batch_linger_s: float = Field(default=5.0, gt=0)

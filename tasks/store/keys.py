@@ -35,10 +35,10 @@ class RunKeys:
     """The keys of one run.
 
     `run` is a hash of the run's own fields; `rows` the static plan by step; `after` the dependents
-    by step; `state`, `needs`, `lease`, `fence`, `tries`, `sent`, `queue` the moving parts by step;
-    `docs` and `errors` the outcomes by step (`aside STEP`: the document that a step had before it
-    was made due again); `names` the characters' names; `events` the
-    stream; `held` the list of steps that wait until another character is done.
+    by step; `state`, `needs`, `lease`, `fence`, `tries`, `crashes`, `sent`, `queue` the moving
+    parts by step; `docs` and `errors` the outcomes by step (`aside STEP`: the document that a
+    step had before it was made due again); `names` the characters' names; `events` the stream;
+    `held` the list of steps that wait until another character is done.
     """
 
     run_id: str
@@ -69,6 +69,7 @@ PARTS = (
     "lease",
     "fence",
     "tries",
+    "crashes",
     "sent",
     "queue",
     "docs",

@@ -16,6 +16,7 @@ from tasks.pipelining import Pipelining
 from tasks.schemas.calls import CallUsage
 from tasks.schemas.ledger import Claim, Reopened, RunSnapshot, StoredDocument
 from tasks.schemas.plan import RunPlan, StepRow, StepState
+from tasks.schemas.steps import StepName
 from tasks.store import keys
 from tasks.store.reader import unknown_run
 from tasks.store.rows import collects_above, counters, unsuccessful
@@ -28,8 +29,9 @@ BELL_MS = 60_000
 class Ledger:
     """The ledger on one Redis; made with a client that decodes responses.
 
-    `lease_s` is how long a claim lives without renewal, `attempts` how often a step may be claimed
-    without an outcome, `resend_s` how long a message may be under way before upkeep asks after it.
+    `lease_s` is how long a claim lives without renewal, `resend_s` how long a message may travel
+    before upkeep asks after it, `crashes` how often a worker may die under a step of model calls,
+    `picture_crashes` under a picture.
     """
 
     def __init__(
@@ -39,14 +41,16 @@ class Ledger:
         owner: str,
         retention_s: int = 7 * 86400,
         lease_s: float = 30.0,
-        attempts: int = 3,
+        crashes: int = 10,
+        picture_crashes: int = 3,
         resend_s: float = 15.0,
     ) -> None:
         self.redis = redis
         self.owner = owner
         self.lease_s = lease_s
         self._retention_s = retention_s
-        self._attempts = attempts
+        self._crashes = crashes
+        self._picture_crashes = picture_crashes
         self._grace_ms = int(resend_s * 1000)
         self._pipelining = Pipelining(redis)
         self._scripts = Scripts(self._pipelining, retention_s)
@@ -85,7 +89,7 @@ class Ledger:
                 made_from,
                 int(self.lease_s * 1000),
                 self.owner,
-                self._attempts,
+                self._most_crashes(step),
                 queue,
                 self._grace_ms,
             ],
@@ -256,6 +260,12 @@ class Ledger:
         margin_ms = min(10_000, self._grace_ms)
         return str(
             await self._scripts.call(
-                "overdue", run_id, [step, self._attempts, self._grace_ms, margin_ms, *pairs]
+                "overdue",
+                run_id,
+                [step, self._most_crashes(step), self._grace_ms, margin_ms, *pairs],
             )
         )
+
+    def _most_crashes(self, step: str) -> int:
+        """Tell how often the worker of this step may die: one that draws does nothing else then."""
+        return self._picture_crashes if StepName.parse(step).is_picture else self._crashes

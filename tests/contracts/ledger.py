@@ -41,9 +41,23 @@ def document(made_from: str = "h") -> StoredDocument:
     )
 
 
-def ledger_on(redis: Any, *, owner: str = "a", lease_s: float = 30.0, attempts: int = 3) -> Ledger:
+def ledger_on(
+    redis: Any,
+    *,
+    owner: str = "a",
+    lease_s: float = 30.0,
+    crashes: int = 3,
+    picture_crashes: int = 3,
+) -> Ledger:
     """Open a ledger on this client."""
-    return Ledger(redis, owner=owner, lease_s=lease_s, attempts=attempts, resend_s=1.0)
+    return Ledger(
+        redis,
+        owner=owner,
+        lease_s=lease_s,
+        crashes=crashes,
+        picture_crashes=picture_crashes,
+        resend_s=1.0,
+    )
 
 
 async def begun(redis: Any, **options: Any) -> Ledger:
@@ -180,22 +194,38 @@ class LedgerContract:
         assert (await ledger.claim(RUN, "p0.core")).verdict == "leased"
         assert await ledger.renew(RUN, {"p0.core": claim.fence + 1}) == {"p0.core"}
 
-    async def test_a_step_claimed_three_times_without_an_outcome_is_quarantined(
+    async def test_a_step_whose_worker_died_too_often_is_quarantined_with_what_needs_it(
         self, redis: Any
     ) -> None:
         ledger = await begun(redis, lease_s=0.2)
         for _ in range(3):
-            assert (await ledger.claim(RUN, "p0.core")).verdict == "granted"
+            claim = await ledger.claim(RUN, "p0.core")
+            assert (claim.verdict, claim.attempt) == ("granted", 1)  # a crash is no attempt
             await self.let_time_pass(redis, 0.25)
         assert (await ledger.claim(RUN, "p0.core")).verdict == "settled"
         found = await states(redis)
         assert found["p0.core"] == "quarantined"
         assert found["p0.t01"] == "failed"
 
+    async def test_a_crash_counts_once_whoever_sees_it_and_sooner_for_a_picture(
+        self, redis: Any
+    ) -> None:
+        ledger = await begun(redis, crashes=4, picture_crashes=2, lease_s=0.2)
+        for step in ("p0.core", "p0.assemble", "p0.t01"):
+            await do(ledger, step)
+        for sweep in ("send", "gone"):
+            for step in ("p0.i01", "p0.t02"):
+                assert (await ledger.claim(RUN, step)).verdict == "granted"
+            await self.let_time_pass(redis, 0.25)
+            assert await ledger.overdue(RUN, "p0.i01", {}) == sweep
+            assert await ledger.overdue(RUN, "p0.t02", {}) == "send"
+        found = await states(redis)
+        assert (found["p0.i01"], found["p0.t02"]) == ("quarantined", "waiting")
+
     async def test_a_quarantined_step_is_due_again_with_what_needs_it_and_nothing_else(
         self, redis: Any
     ) -> None:
-        ledger = await begun(redis, attempts=1, lease_s=0.2)
+        ledger = await begun(redis, crashes=1, lease_s=0.2)
         await do(ledger, "p0.core")
         await do(ledger, "p0.assemble")
         await ledger.fail(await ledger.claim(RUN, "p0.t02"), "refused")
@@ -218,13 +248,13 @@ class LedgerContract:
     async def test_a_quarantined_step_that_is_dropped_has_failed_and_keeps_its_error(
         self, redis: Any
     ) -> None:
-        ledger = await begun(redis, attempts=1, lease_s=0.2)
+        ledger = await begun(redis, crashes=1, lease_s=0.2)
         await self.quarantine(redis, ledger, "p0.core")
         assert await ledger.drop(RUN, "p0.core")
         assert not await ledger.drop(RUN, "p0.core")
         snapshot = await RunReader(redis).snapshot(RUN)
         assert snapshot.states["p0.core"] == "failed"
-        assert "without an outcome" in snapshot.errors["p0.core"]
+        assert "died or froze" in snapshot.errors["p0.core"]
 
     async def quarantine(self, redis: Any, ledger: Ledger, step: str) -> None:
         """Claim a step once too often."""
@@ -267,11 +297,12 @@ class LedgerContract:
         assert await redis.zcard(keys.DUE) == 0
 
     async def test_a_postponed_step_waits_and_can_be_claimed_again(self, redis: Any) -> None:
-        ledger = await begun(redis, attempts=1)
+        ledger = await begun(redis)
         claim = await ledger.claim(RUN, "p0.core")
         await ledger.postpone(claim, delay_s=0.1, error="gate closed", free=True)
         assert (await states(redis))["p0.core"] == "waiting"
-        assert (await ledger.claim(RUN, "p0.core")).verdict == "granted"
+        again = await ledger.claim(RUN, "p0.core")
+        assert (again.verdict, again.attempt) == ("granted", 1)
 
     async def test_cancelling_settles_what_waits_and_lets_what_runs_store(self, redis: Any) -> None:
         ledger = await begun(redis)

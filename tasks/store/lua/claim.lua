@@ -1,7 +1,7 @@
 -- Claims a step: its document if there is one, a lease if nobody works on it, or why not.
 -- A step that is done stays done, whatever made_from says: only a retry makes it due again. One that
 -- is due again and made from the same as the document it had keeps that: {'kept', doc, what it released}.
--- ARGV[4..]: step, made_from, lease ms, owner, most attempts, queue of the message ("" = none),
+-- ARGV[4..]: step, made_from, lease ms, owner, most crashes, queue of the message ("" = none),
 -- grace ms.
 local step, made_from, lease_ms, owner = ARGV[4], ARGV[5], tonumber(ARGV[6]), ARGV[7]
 local most, queue, grace_ms = tonumber(ARGV[8]), ARGV[9], tonumber(ARGV[10])
@@ -37,13 +37,8 @@ if state == 'waiting' and made_from ~= '' then
     return {'kept', doc, unpack(released)}
   end
 end
+if lease and crashed(step, most, grace_ms) then return {'settled', 'quarantined'} end
 local attempt = redis.call('HINCRBY', R.tries, step, 1)
-if attempt > most then
-  redis.call('HSETNX', R.errors, step,
-    'claimed ' .. most .. ' times without an outcome; its workers died or froze')
-  settle(step, 'quarantined', 'claimed ' .. most .. ' times without an outcome', grace_ms)
-  return {'settled', 'quarantined'}
-end
 if state == 'done' then count_open(step, 1) end
 local fence = redis.call('HINCRBY', R.fence, step, 1)
 redis.call('HSET', R.state, step, 'running')

@@ -1,5 +1,5 @@
 -- Decides for one step of the due set whether its message must be sent again.
--- ARGV[4..]: step, most attempts, grace ms, margin ms, then queue and its length in turn.
+-- ARGV[4..]: step, most crashes, grace ms, margin ms, then queue and its length in turn.
 -- Returns 'send', 'wait' or 'gone'. A message is lost when the step's lease ran out, when every
 -- queue is empty past the grace, or when later messages of its queue were already consumed.
 local step, most, grace_ms, margin_ms = ARGV[4], tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7])
@@ -31,12 +31,7 @@ if not lost then
   redis.call('ZADD', DUE, now + grace_ms, member(step))
   return 'wait'
 end
-if tonumber(redis.call('HGET', R.tries, step) or '0') >= most then
-  redis.call('HSETNX', R.errors, step,
-    'claimed ' .. most .. ' times without an outcome; its workers died or froze')
-  settle(step, 'quarantined', 'claimed ' .. most .. ' times without an outcome', grace_ms)
-  return 'gone'
-end
+if lease and crashed(step, most, grace_ms) then return 'gone' end
 redis.call('HDEL', R.lease, step)
 redis.call('HSET', R.state, step, 'waiting')
 make_due(step, now + grace_ms)

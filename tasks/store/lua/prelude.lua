@@ -2,8 +2,8 @@
 -- KEYS: the run's keys in the order of tasks/store/keys.py, then the due set, the watermarks and the
 -- quarantined steps.
 -- ARGV[1]: run id, ARGV[2]: retention in seconds, ARGV[3]: prefix of the GPU queues' step sets.
-local names = {'run', 'rows', 'after', 'state', 'needs', 'lease', 'fence', 'tries', 'sent', 'queue',
-  'docs', 'errors', 'names', 'events', 'held'}
+local names = {'run', 'rows', 'after', 'state', 'needs', 'lease', 'fence', 'tries', 'crashes', 'sent',
+  'queue', 'docs', 'errors', 'names', 'events', 'held'}
 local R = {}
 for i, name in ipairs(names) do R[name] = KEYS[i] end
 local DUE, CONSUMED, QUARANTINED = KEYS[#names + 1], KEYS[#names + 2], KEYS[#names + 3]
@@ -127,4 +127,16 @@ local function settle(first, outcome, note, grace_ms)
     end
   end
   finish_when_all_settled()
+end
+
+-- Counts that a step's holder died or froze, which is no attempt of the step's own; returns whether
+-- it was once too often, and the step is quarantined.
+local function crashed(step, most, grace_ms)
+  redis.call('HINCRBY', R.tries, step, -1)
+  local times = redis.call('HINCRBY', R.crashes, step, 1)
+  if times < most then return false end
+  local why = 'its worker died or froze ' .. times .. ' times'
+  redis.call('HSETNX', R.errors, step, why)
+  settle(step, 'quarantined', why, grace_ms)
+  return true
 end

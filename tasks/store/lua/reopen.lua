@@ -13,6 +13,7 @@ for i = 6, #ARGV, 2 do
     redis.call('HSET', R.state, step, 'waiting')
     redis.call('HDEL', R.errors, step)
     redis.call('HDEL', R.tries, step)
+    redis.call('HDEL', R.crashes, step)
     redis.call('ZREM', QUARANTINED, member(step))
     local doc = redis.call('HGET', R.docs, step)
     if doc then
