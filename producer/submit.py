@@ -41,7 +41,11 @@ async def submit(deps: Deps, plan: RunPlan, *, uploads: Uploads = (), gone: str 
     ServiceAwayError when Redis is away; before `accept` nothing is due.
     """
     await check_room(deps, steps=len(plan.steps))
-    await check_workers(deps, plan.request)
+    try:
+        await check_workers(deps, plan.request)
+    except NoWorkerError:
+        await check_heartbeats_fit(deps)
+        raise
     load = await admit(deps, plan)
     slots = deps.settings.max_concurrent
     submissions = deps.ledger.submissions
@@ -72,6 +76,16 @@ async def check_room(deps: Deps, *, steps: int) -> None:
     if found.share_with(steps) > room.FULL_SHARE:
         raise RedisFullError(
             f"Redis has no room for this run's {steps:,} steps: {found.said}",
+            hint="raise its maxmemory, or wait until older runs expire (CASTLINE_RETENTION_S)",
+        )
+
+
+async def check_heartbeats_fit(deps: Deps) -> None:
+    """Say that Redis is full where that may be why no worker is heard. Raises RedisFullError."""
+    found = await room.look(deps.redis)
+    if found.share > room.WARN_SHARE:
+        raise RedisFullError(
+            f"Redis has no room, so workers may not be heard: {found.said}",
             hint="raise its maxmemory, or wait until older runs expire (CASTLINE_RETENTION_S)",
         )
 
