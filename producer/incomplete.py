@@ -11,6 +11,7 @@ from dataclasses import replace
 
 import psutil
 
+from producer.analyses import plan_analysis
 from producer.discussions import plan_discussion
 from producer.plan import plan_pictures, plan_run
 from producer.standing import standing
@@ -90,6 +91,8 @@ async def planned_again(deps: Deps, snapshot: RunSnapshot) -> RunPlan:
     request = snapshot.request
     if request.discussion is not None:
         return plan_discussion(snapshot.run_id, request)
+    if request.analysis is not None:
+        return plan_analysis(snapshot.run_id, request)
     if request.kind != "images":
         return plan_run(snapshot.run_id, request)
     given: defaultdict[int, dict[int, dict[str, object]]] = defaultdict(dict)

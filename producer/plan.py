@@ -40,10 +40,13 @@ def window(request: Request, *, slots: int) -> int:
 
     A chain keeps a little more than one call under way, so as many chains as slots use all of them
     even before the first tweet; more would only postpone tweets and pictures. Batches take no
-    slots: there all characters are made at once (0).
+    slots: there all characters are made at once (0). Of an analysis as many topics are begun at a
+    time as it says, else as it has calls at once.
     """
     if request.batch_api:
         return 0
+    if request.analysis is not None and request.analysis.batch_size:
+        return request.analysis.batch_size
     return min(slots, request.max_concurrent or slots)
 
 

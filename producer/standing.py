@@ -8,6 +8,7 @@ from tasks.schemas.status import CallCounts, FailureLine, ItemCounts, RunStatus,
 from tasks.schemas.steps import StepName
 
 BAD = frozenset({"failed", "quarantined", "cancelled"})
+MADE = frozenset({"tweet", "picture", "turn", "analysis"})
 
 
 def standing(snapshot: RunSnapshot, *, out: str | None = None) -> RunStatus:
@@ -33,6 +34,9 @@ def standing(snapshot: RunSnapshot, *, out: str | None = None) -> RunStatus:
         out=out or snapshot.request.out or None,
         failures=failures(snapshot),
         batch=snapshot.batch,
+        topics=counts(snapshot, steps_of(snapshot, "analyze"))
+        if snapshot.request.analysis
+        else None,
     )
 
 
@@ -65,7 +69,7 @@ def run_state(snapshot: RunSnapshot) -> RunState:
     made = [
         step
         for step, row in snapshot.rows.items()
-        if row.kind in ("tweet", "picture", "turn") or StepName.parse(step).part == "assemble"
+        if row.kind in MADE or StepName.parse(step).part == "assemble"
     ]
     return "partial" if any(snapshot.states[step] == "done" for step in made) else "failed"
 

@@ -63,6 +63,7 @@ def next_steps(status: RunStatus) -> tuple[str, ...]:
 def _counts(status: RunStatus, marks: Marks) -> Table:
     table = Table.grid(padding=(0, 2, 0, 0))
     kinds = {"characters": status.personas, "tweets": status.tweets, "pictures": status.images}
+    kinds["topics"] = status.topics or ItemCounts()
     for label, counts in kinds.items():
         if counts.total:
             table.add_row(f"  {label}", f"{counts.done}/{counts.total}", *_signs(counts, marks))

@@ -38,6 +38,7 @@ def configuration() -> Mapping[str, Any]:
             "tasks.tweets",
             "tasks.pictures",
             "tasks.discussions",
+            "tasks.topics",
         ),  # what a worker can do
         "task_queues": [queue_of(name) for name in LLM_QUEUES],  # GPU workers add their own
         "task_default_queue": LLM_QUEUES[0],  # never used: every signature names its queue

@@ -29,6 +29,8 @@ def task_of(name: StepName) -> str:
         return "discussion.turn"
     if name.part == "summary":
         return "discussion.summary"
+    if name.part in ("search", "analyze"):
+        return f"topic.{name.part}"
     return f"persona.{name.part}"
 
 

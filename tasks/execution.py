@@ -45,13 +45,21 @@ STORE_WITHIN_S = 60.0
 
 
 async def perform(
-    deps: Deps, run_id: str, step: str, *, made_from: str, queue: str, work: Work
+    deps: Deps,
+    run_id: str,
+    step: str,
+    *,
+    made_from: str,
+    queue: str,
+    work: Work,
+    attempts: int = 0,
 ) -> Outcome:
     """Do a step unless it is done or somebody does it.
 
     `known`: its document was there already; `done` also if it was put aside and counts again.
     `failed`: for good. `postponed`: due again later. `elsewhere`: another worker has it, or it is
-    not its time; nothing is to be done here.
+    not its time; nothing is to be done here. `attempts` is how often it may fail for a passing
+    reason (0: as the settings say).
     """
     claim = await deps.ledger.claim(run_id, step, made_from=made_from, queue=queue)
     if claim.verdict == "document":
@@ -64,10 +72,12 @@ async def perform(
         return "failed"
     if claim.verdict != "granted":
         return "elsewhere"
-    return await fulfil(deps, claim, made_from=made_from, work=work)
+    return await fulfil(deps, claim, made_from=made_from, work=work, attempts=attempts)
 
 
-async def fulfil(deps: Deps, claim: Claim, *, made_from: str, work: Work) -> Outcome:
+async def fulfil(
+    deps: Deps, claim: Claim, *, made_from: str, work: Work, attempts: int = 0
+) -> Outcome:
     """Do a claimed step and settle it."""
     tally = CallTally()
     try:
@@ -89,12 +99,13 @@ async def fulfil(deps: Deps, claim: Claim, *, made_from: str, work: Work) -> Out
     except PermanentError as error:
         return await give_up(deps, claim, error, tally)
     except TransientError as error:
-        return await try_later(deps, claim, error, tally)
+        return await try_later(deps, claim, error, tally, attempts=attempts)
     except RedisError as error:
         away = RedisAwayError(f"Redis is away: {type(error).__name__}")
-        return await try_later(deps, claim, away, tally)
+        return await try_later(deps, claim, away, tally, attempts=attempts)
     except Exception as error:  # a defect of ours: recorded, counted, and raised for Celery's log
-        await try_later(deps, claim, CastlineError(f"internal: {type(error).__name__}"), tally)
+        ours = CastlineError(f"internal: {type(error).__name__}")
+        await try_later(deps, claim, ours, tally, attempts=attempts)
         raise
 
 
@@ -125,12 +136,12 @@ async def patiently(write: Callable[P, Awaitable[T]], *given: P.args, **named: P
 
 
 async def go_on_in_batches(deps: Deps, claim: Claim) -> None:
-    """After a step of a batch run or a discussion: send what it opened, for no chain does there.
+    """After a step of a run without chains (batches, discussions, analyses): send what it opened.
 
     Its replies are not needed any more. What a Redis that is away leaves undone, upkeep does.
     """
     request = await deps.request(claim.run_id)
-    if not request.batch_api and request.discussion is None:
+    if not request.batch_api and request.kind not in ("discussion", "analysis"):
         return
     try:
         if request.batch_api:
@@ -167,7 +178,9 @@ async def send_released(deps: Deps, claim: Claim, steps: list[str]) -> None:
         log.warning("%s of %s are left to upkeep: %s", steps, claim.run_id, error)
 
 
-async def try_later(deps: Deps, claim: Claim, error: CastlineError, tally: CallTally) -> Outcome:
+async def try_later(
+    deps: Deps, claim: Claim, error: CastlineError, tally: CallTally, *, attempts: int
+) -> Outcome:
     """Make the step due again, or give up when its attempts are spent.
 
     A step that never reached its provider costs no attempt.
@@ -176,7 +189,7 @@ async def try_later(deps: Deps, claim: Claim, error: CastlineError, tally: CallT
     if free:
         log.warning("%s %s is put off: %s", claim.run_id, claim.step, error)
     else:
-        if claim.attempt >= deps.settings.step_attempts:
+        if claim.attempt >= (attempts or deps.settings.step_attempts):
             return await give_up(deps, claim, error, tally)
         log.warning("%s %s is tried again later: %s", claim.run_id, claim.step, error)
     wait_s = error.wait_s if isinstance(error, ProviderOpenError) else AGAIN_AFTER_S * claim.attempt

@@ -11,6 +11,7 @@ from typing import Literal
 DialectName = Literal["openai", "anthropic"]
 Structured = Literal["json_schema", "json_object", "prompt"]
 LimitKey = Literal["max_tokens", "max_completion_tokens"]
+WebSearch = Literal["none", "bigmodel", "anthropic", "openai", "model"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,7 +20,8 @@ class Preset:
 
     `model` is what is asked when nobody names one: only a model that costs nothing is a default.
     `strict_schemas` says that its strict mode takes only a part of JSON Schema, `batch_api` that it
-    has OpenAI's /files and /batches; `limit_key` is what its requests call the token limit.
+    has OpenAI's /files and /batches; `limit_key` is what its requests call the token limit;
+    `web_search` is how it is made to search (`tasks.llm.web_search`).
     """
 
     base_url: str = ""
@@ -33,6 +35,7 @@ class Preset:
     timeout_s: float = 60.0
     batch_api: bool = False
     limit_key: LimitKey = "max_tokens"
+    web_search: WebSearch = "none"
 
 
 PLAIN = Preset(batch_api=True)  # any OpenAI-compatible server; what it lacks, it answers with 404
@@ -65,6 +68,7 @@ PRESETS: Mapping[str, Preset] = {
         slots=5,  # 002
         max_batch=2000,  # 002
         timeout_s=45.0,  # 002
+        web_search="anthropic",
     ),
     "deepseek": Preset(
         base_url="https://api.deepseek.com/v1",
@@ -82,5 +86,6 @@ PRESETS: Mapping[str, Preset] = {
         slots=10,  # chosen, as OpenAI's: 002 does not name it
         max_batch=100,  # chosen, the smallest of 002
         timeout_s=60.0,  # chosen
+        web_search="bigmodel",
     ),
 }

@@ -14,7 +14,15 @@ from pydantic import (
     model_validator,
 )
 
-from tasks.presets import PLAIN, PRESETS, DialectName, LimitKey, Preset, Structured
+from tasks.presets import (
+    PLAIN,
+    PRESETS,
+    DialectName,
+    LimitKey,
+    Preset,
+    Structured,
+    WebSearch,
+)
 
 ALIASES = {"chat_model": "model"}
 
@@ -68,6 +76,7 @@ class ProviderTable(BaseModel):
     max_batch: int | None = Field(default=None, ge=1)
     batch_api: bool | None = None
     limit_key: LimitKey | None = None
+    web_search: WebSearch | None = None
     omit: tuple[str, ...] = ()
 
     @model_validator(mode="before")

@@ -43,7 +43,7 @@ def node_label(node: str) -> str:
 def phase_of(part: str) -> Phase:
     """Name the phase of a step by its part of the step id (`core`, `t07`, `calendar`)."""
     is_tweet = part[:1] == "t" and part[1:].isdigit()
-    return "rest" if part == "core" or is_tweet else "chain"
+    return "rest" if part in ("core", "search") or is_tweet else "chain"
 
 
 def rank_of(priority: Priority) -> int:

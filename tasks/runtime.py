@@ -137,7 +137,12 @@ def say_done(**_: Any) -> None:
 
 @signals.worker_process_init.connect(weak=False)
 def open_pool_child(**_: Any) -> None:
-    """Start the runtime of a pool's child process; a GPU worker's child loads its model too."""
+    """Start the runtime of a pool's child process; a GPU worker's child loads its model too.
+
+    A solo worker is its own child and has one already.
+    """
+    if _current is not None:
+        return
     settings = load_settings()
     started = start_runtime(settings, models=not settings.device, device=settings.device)
     started.warm_up()

@@ -132,6 +132,7 @@ class Settings(BaseSettings):
     cache_ttl_s: int = Field(default=600, ge=1, le=86400)
     renderer: str = "tiny"
     device: Literal["", "cpu", "cuda"] = ""
+    search_url: str = ""
     gpu_queue: str = ""
     picture_batch: int = Field(ge=1, le=64)
 

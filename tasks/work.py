@@ -9,6 +9,7 @@ from pydantic import BaseModel
 from tasks.deps import Deps
 from tasks.errors import ConfigurationError, ServiceAwayError
 from tasks.images.intake import data_url, read_picture
+from tasks.llm.deadline import Deadline
 from tasks.llm.pending import KnownReplies
 from tasks.llm.replaying import ReplayingCompleter
 from tasks.llm.scope import CallScope, CallTally
@@ -35,6 +36,7 @@ def asker(
     deps: Deps, request: Request, *, run_id: str, step: str, made_from: str, tally: CallTally
 ) -> Ask:
     """Build the function by which a step's stage asks the model."""
+    analysis = request.analysis
     scope = CallScope(
         key=f"{run_id}|{step}|{made_from}",
         run_id=run_id,
@@ -42,6 +44,8 @@ def asker(
         rank=rank_of(request.priority),
         flow=f"{run_id}|{phase_of(StepName.parse(step).part)}",
         tally=tally,
+        deadline=Deadline(analysis.timeout_s) if analysis else None,
+        most_retries=analysis.max_retries if analysis else None,
     )
 
     completer = replaying(deps, run_id, step) if request.batch_api else deps.completer

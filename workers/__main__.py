@@ -19,6 +19,7 @@ def parser() -> argparse.ArgumentParser:
     commands = root.add_subparsers(dest="command", required=True)
     llm = commands.add_parser("llm")
     llm.add_argument("--concurrency", type=int, required=True)
+    llm.add_argument("--pool", choices=("threads", "prefork", "solo"), default="threads")
     gpu = commands.add_parser("gpu")
     gpu.add_argument("--index", type=int, required=True)
     commands.add_parser("upkeep")
@@ -38,7 +39,7 @@ def run(options: argparse.Namespace, settings: Settings) -> int:
     if options.command == "llm":
         from workers.llm import run_llm_worker
 
-        return run_llm_worker(settings, concurrency=options.concurrency)
+        return run_llm_worker(settings, concurrency=options.concurrency, pool=options.pool)
     if options.command == "gpu":
         from workers.gpu import run_gpu_worker
 

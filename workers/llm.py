@@ -1,8 +1,11 @@
-"""The LLM worker: a pool of threads whose model calls all run on one loop."""
+"""The LLM worker: a pool of threads whose model calls all run on one loop.
+
+A pool of processes has a loop in each child, a solo worker does one step at a time (docs/pools.md).
+"""
 
 import os
 from concurrent.futures import Future, wait
-from typing import Any
+from typing import Any, Literal
 
 from celery import signals
 
@@ -14,9 +17,10 @@ from workers.batching import submit_for_ever
 from workers.presence import Presence
 
 STOP_S = 3.0
+Pool = Literal["threads", "prefork", "solo"]
 
 
-def run_llm_worker(settings: Settings, *, concurrency: int) -> int:
+def run_llm_worker(settings: Settings, *, concurrency: int, pool: Pool = "threads") -> int:
     """Work on the LLM queues until SIGTERM; returns the exit code.
 
     Raises ServiceAwayError without a Redis, ConfigurationError without a provider.
@@ -25,8 +29,9 @@ def run_llm_worker(settings: Settings, *, concurrency: int) -> int:
     name = f"llm-{os.getpid()}@{node_label(settings.node)}"
     presence = start_presence(runtime, settings, name)
     batching = start_batching(runtime, name)
+    app.conf.worker_pool_start_method = "spawn"  # the parent has threads; fork would copy locks
     try:
-        app.worker_main(worker_arguments(name, concurrency))
+        app.worker_main(worker_arguments(name, concurrency, pool))
     except SystemExit as stop:
         return int(stop.code or 0)
     finally:
@@ -74,11 +79,11 @@ def stop_batching(batching: "Future[None] | None") -> None:
         wait([batching], timeout=STOP_S)
 
 
-def worker_arguments(name: str, concurrency: int) -> list[str]:
+def worker_arguments(name: str, concurrency: int, pool: Pool = "threads") -> list[str]:
     """Build Celery's command line."""
     return [
         "worker",
-        "--pool=threads",
+        f"--pool={pool}",
         f"--concurrency={concurrency}",
         f"--queues={','.join(LLM_QUEUES)}",
         f"--hostname={name}",

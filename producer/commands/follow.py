@@ -1,5 +1,6 @@
 """`runs`, `status`, `watch`, `results`, `cancel`: following a run, and stopping it."""
 
+import asyncio
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated
@@ -8,6 +9,8 @@ import typer
 from rich.table import Table
 
 from producer import session
+from producer.analysis_file import check_file, write_file
+from producer.analysis_results import read_round, report
 from producer.commands.options import AsJson
 from producer.console import data_console, print_json, reporting, say
 from producer.following import follow, write_folder
@@ -78,8 +81,9 @@ def watch(run: RunId, as_json: AsJson = False) -> None:
         snapshot = await deps.reader.snapshot(run)
         check_submitted(deps, snapshot)
         check_folder_kind(snapshot)
-        out = Path(snapshot.request.out)
-        check_out_folder(out, run)
+        out = folder_of(snapshot)
+        if out is not None:
+            check_out_folder(out, run)
         return await follow(deps, run, out=out, as_json=as_json)
 
     raise typer.Exit(session.run(show))
@@ -88,16 +92,18 @@ def watch(run: RunId, as_json: AsJson = False) -> None:
 @reporting
 def results(
     run: RunId,
-    out: Annotated[Path, typer.Option("--out", help="Folder to write.")],
+    out: Annotated[Path, typer.Option("--out", help="Folder to write; a file for an analysis.")],
     as_json: AsJson = False,
 ) -> None:
     """Write what a run has made so far into a folder."""
 
     async def write(deps: Deps) -> int:
         folder = out.absolute()
-        check_out_folder(folder, run)
         snapshot = await deps.reader.snapshot(run)
         check_folder_kind(snapshot)
+        if snapshot.request.analysis is not None:
+            return await write_analysis(deps, run, folder, as_json=as_json)
+        check_out_folder(folder, run)
         written = await write_folder(deps, snapshot, folder)
         show_status(written, as_json=as_json)
         return 0
@@ -112,6 +118,24 @@ def check_folder_kind(snapshot: RunSnapshot) -> None:
             f"{snapshot.run_id} is a discussion: it has no folder",
             hint=f"castline discuss show {snapshot.run_id} --follow",
         )
+
+
+def folder_of(snapshot: RunSnapshot) -> Path | None:
+    """Name the folder that a run ends in; an analysis has none."""
+    return None if snapshot.request.analysis is not None else Path(snapshot.request.out)
+
+
+async def write_analysis(deps: Deps, run: str, path: Path, *, as_json: bool) -> int:
+    """Write what a round of topics has made so far as document 000's JSON."""
+    check_file(path)
+    one = await read_round(deps, run)
+    told = report([one], config={"iterations": 1}, seconds=one.seconds)
+    await asyncio.to_thread(write_file, path, told)
+    if as_json:
+        print_json(told)
+    else:
+        say(f"{one.done} topics analysed, {one.failed} failed: written to {path}")
+    return 0
 
 
 @reporting

@@ -1,12 +1,11 @@
 """`retry`: makes due again what ended without success, and on request what has changed since."""
 
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from producer import session
-from producer.commands.follow import RunId
+from producer.commands.follow import RunId, folder_of
 from producer.commands.options import AsJson
 from producer.console import print_json, reporting, say
 from producer.following import follow
@@ -51,7 +50,7 @@ def retry(
                 tell(redo, changed=changed)
         told = {"due_again": redo.told(changed=changed).model_dump(), "dry_run": dry_run}
         if todo and not dry_run and wait:
-            out = Path(redo.snapshot.request.out)
+            out = folder_of(redo.snapshot)
             return await follow(deps, run, out=out, as_json=as_json, told=told)
         if as_json:
             print_json(await status_with(deps, run, told))
@@ -69,7 +68,7 @@ async def finish_submitting(
         await resubmit(deps, snapshot)
         say(f"{run} was incomplete; it is wholly submitted now.")
         if wait:
-            return await follow(deps, run, out=Path(snapshot.request.out), as_json=as_json)
+            return await follow(deps, run, out=folder_of(snapshot), as_json=as_json)
     else:
         say(f"{run} is incomplete: a retry submits it to its end.")
     if as_json:

@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 from producer.commands import create, follow, stack
+from producer.commands.analyze import analyze
 from producer.commands.discuss import discuss
 from producer.commands.doctor import doctor
 from producer.commands.limits import limits
@@ -40,6 +41,7 @@ for command in (
     create.persona,
     create.tweets,
     create.images,
+    analyze,
     follow.runs,
     follow.status,
     follow.watch,

@@ -31,14 +31,38 @@ def become(arguments: Sequence[str], environment: dict[str, str]) -> NoReturn:
 @reporting
 def llm(
     concurrency: Annotated[
-        int, typer.Option("--concurrency", min=0, max=1000, help="Threads; 0 = the setting's.")
+        int,
+        typer.Option(
+            "--concurrency",
+            min=0,
+            max=1000,
+            help="Threads (0: the setting's) or processes (0: one for each core).",
+        ),
     ] = 0,
+    pool: Annotated[
+        str, typer.Option("--pool", help="threads, prefork (processes) or solo (one at a time).")
+    ] = "threads",
 ) -> None:
-    """Work on model calls: a pool of threads over one event loop."""
+    """Work on model calls: a pool of threads over one event loop, unless --pool says otherwise."""
     settings = load_settings()
     settings.broker_url()
-    chosen = concurrency or settings.llm_concurrency
-    become(["llm", "--concurrency", str(chosen)], child_environment())
+    chosen = pool_size(pool, concurrency, threads=settings.llm_concurrency)
+    become(["llm", "--pool", pool, "--concurrency", str(chosen)], child_environment())
+
+
+def pool_size(pool: str, concurrency: int, *, threads: int) -> int:
+    """Choose how many steps a worker does at once. Raises BadInputError for an unknown pool."""
+    if pool not in ("threads", "prefork", "solo"):
+        raise BadInputError(
+            f"--pool {pool!r} is unknown", hint="one of: threads, prefork, solo (docs/pools.md)"
+        )
+    if pool == "solo":
+        if concurrency > 1:
+            raise BadInputError(
+                "a solo worker does one step at a time", hint="leave --concurrency out"
+            )
+        return 1
+    return concurrency or (threads if pool == "threads" else os.cpu_count() or 1)
 
 
 @worker.command("upkeep")

@@ -18,7 +18,7 @@ from tasks.settings import SIMULATED, Settings
 
 TABLE_OR_PRESET = (
     "dialect", "structured", "strict_schemas", "slots", "timeout_s", "max_batch", "batch_api",
-    "limit_key",
+    "limit_key", "web_search",
 )  # fmt: skip
 
 
@@ -122,6 +122,7 @@ def from_table(settings: Settings, name: str, table: ProviderTable) -> Provider:
         dialect=preset.dialect,
         max_batch=preset.max_batch,
         batch_api=preset.batch_api,
+        web_search=preset.web_search,
         key_setting=setting,
         limit_key=preset.limit_key,
         omit=table.omit,
@@ -189,6 +190,7 @@ def from_environment(settings: Settings) -> Provider:
         limit_key=preset.limit_key,
         max_batch=preset.max_batch,
         batch_api=preset.batch_api,
+        web_search=preset.web_search,
     )
 
 

@@ -155,7 +155,9 @@ class Completer:
             return await attempt(call, scope, deadline)
 
         # only now: tenacity takes a third of a call's CPU time even when nothing fails
-        policy = RetryPolicy(scale=self._retry_scale, left_s=lambda: deadline.left_s)
+        policy = RetryPolicy(
+            scale=self._retry_scale, left_s=lambda: deadline.left_s, most=scope.most_retries
+        )
         return await AsyncRetrying(retry=policy.wants, wait=policy.pause_s, reraise=True)(again)
 
     async def _attempt(

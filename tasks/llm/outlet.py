@@ -15,6 +15,7 @@ from tasks.llm.providers import Provider
 from tasks.llm.streaming import StreamedReply, open_stream
 from tasks.llm.strict_schema import strict_schema
 from tasks.llm.transport import PoolCounts, Wire
+from tasks.llm.web_search import results_found, with_search
 from tasks.schemas.calls import Message
 from tasks.schemas.completion import ChatRequest, Completion
 from tasks.schemas.limits import Granted
@@ -31,6 +32,7 @@ class PreparedCall:
     model: str
     request: httpx.Request
     estimate: int
+    searches: bool = False
 
 
 class Outlet:
@@ -55,6 +57,7 @@ class Outlet:
             model=model,
             request=self._wire.post(self._dialect.path, body, key=key, stream=request.stream),
             estimate=estimated_tokens(request.messages) + request.max_tokens,
+            searches=bool(request.search),
         )
 
     async def send(self, call: PreparedCall) -> Completion:
@@ -74,7 +77,10 @@ class Outlet:
             key_setting=self.provider.key_setting,
         )
         completion = self._dialect.completion(payload, asked_model=call.model)
-        return completion.model_copy(update={"seconds": time.monotonic() - begun})
+        found = results_found(payload, self.provider.web_search) if call.searches else 0
+        return completion.model_copy(
+            update={"seconds": time.monotonic() - begun, "web_results": found}
+        )
 
     async def open(self, call: PreparedCall, granted: Granted) -> StreamedReply:
         """Send a request once and read up to its first piece of text.
@@ -106,7 +112,13 @@ def body_of(provider: Provider, request: ChatRequest) -> dict[str, Any]:
     if provider.strict_schemas and request.schema_body is not None:
         schema = strict_schema(request.schema_body)
         request = request.model_copy(update={"schema_body": schema})
-    body = DIALECTS[provider.dialect].body(request, provider.structured)
+    searches = bool(request.search) and provider.searches
+    # Anthropic's schema is a tool that must be used, which leaves no room for a search
+    in_words = searches and provider.dialect == "anthropic"
+    structured = "prompt" if in_words else provider.structured
+    body = DIALECTS[provider.dialect].body(request, structured)
+    if searches:
+        body = with_search(body, provider.web_search, request.search)
     if provider.limit_key not in body:
         body[provider.limit_key] = body.pop("max_tokens")
     for key in provider.omit:

@@ -9,7 +9,7 @@ from typing import Literal
 from pydantic import SecretStr
 
 from tasks.errors import ConfigurationError
-from tasks.presets import DialectName, LimitKey, Structured
+from tasks.presets import DialectName, LimitKey, Structured, WebSearch
 from tasks.schemas.limits import Limits
 from tasks.settings import SIMULATED
 
@@ -42,6 +42,12 @@ class Provider:
     key_setting: str = OWN_KEY
     limit_key: LimitKey = "max_tokens"
     omit: tuple[str, ...] = ()
+    web_search: WebSearch = "none"
+
+    @property
+    def searches(self) -> bool:
+        """Whether it can be made to search the web."""
+        return self.web_search != "none"
 
     @property
     def fallback_models(self) -> tuple[str, ...]:
@@ -95,6 +101,7 @@ def simulated_provider(base_url: str, *, slots: int) -> Provider:
         limits=Limits(slots=slots),
         timeout_s=60.0,
         structured="json_schema",
+        web_search="bigmodel",
     )
 
 

@@ -25,11 +25,12 @@ MOST = {"network": 3, "server": 5, "rate": 10}
 class RetryPolicy:
     """The retries of one model's attempts; `scale` shortens every pause (tests).
 
-    `left_s` tells how much of the call's time is left.
+    `left_s` tells how much of the call's time is left; `most` caps the retries of all classes.
     """
 
     scale: float = 1.0
     left_s: Callable[[], float] = lambda: math.inf
+    most: int | None = None
     spent: Counter[str] = field(default_factory=Counter)
 
     def wants(self, state: RetryCallState) -> bool:
@@ -38,6 +39,8 @@ class RetryPolicy:
         if kind is None:
             return False
         self.spent[kind] += 1
+        if self.most is not None and self.spent.total() > self.most:
+            return False
         return self.spent[kind] <= MOST[kind] and self.pause_s(state) < self.left_s()
 
     def pause_s(self, state: RetryCallState) -> float:

@@ -13,13 +13,15 @@ class CallTally:
     """Adds up attempts and completions, so that failed work is counted too."""
 
     usage: CallUsage = field(default_factory=CallUsage)
+    web_results: int = 0
 
     def attempt(self, *, again: bool) -> None:
         """Count one request that is about to leave."""
         self.usage += CallUsage(made=1, retried=int(again))
 
     def complete(self, completion: Completion) -> None:
-        """Count what a completion used."""
+        """Count what a completion used, and what it found on the web."""
+        self.web_results += completion.web_results
         self.usage += CallUsage(
             model=completion.model,
             prompt_tokens=completion.prompt_tokens,
@@ -34,7 +36,8 @@ class CallScope:
 
     Of the calls that wait in one process, those of lower `rank` go first; of one rank, flows take
     turns. `accept` raises BadReplyError for a reply that is not to be shared with later callers.
-    Without a `deadline` the completer's own counts, from the call's beginning.
+    Without a `deadline` the completer's own counts, from the call's beginning; `most_retries` caps
+    the retries of each model's attempts further than their classes do.
     """
 
     key: str
@@ -45,3 +48,4 @@ class CallScope:
     accept: Callable[[Completion], object] | None = None
     tally: CallTally = field(default_factory=CallTally)
     deadline: Deadline | None = None
+    most_retries: int | None = None

@@ -61,12 +61,13 @@ def request_of(completer: Completes, call: StructuredCall[Any]) -> ChatRequest:
     sees = any(m.image for m in call.messages)
     return ChatRequest(
         messages=call.messages,
-        model=completer.provider.model_for(call.task, sees=sees),
+        model=call.model or completer.provider.model_for(call.task, sees=sees),
         temperature=call.temperature,
         max_tokens=call.max_tokens,
         schema_name=re.sub(r"[^A-Za-z0-9_-]", "_", call.reply.__name__),
         schema_body=schema_of(call.reply),  # type: ignore[arg-type]  # a class is hashable
         cache=call.cache,
+        search=call.search,
     )
 
 

@@ -26,7 +26,8 @@ class StructuredCall(Generic[Reply]):
     `name` is unique within its step (`core`, `examples.1`): it is part of the idempotency key.
     `task` chooses between a provider's chat model and its model for tools (searches and the like).
     `cache` says whether the reply may be shared with those who ask the same; None leaves it to the
-    temperature (0 may).
+    temperature (0 may). `model` is asked instead of the task's own; `search` is what the
+    provider is to look up on the web first.
     """
 
     name: str
@@ -36,6 +37,8 @@ class StructuredCall(Generic[Reply]):
     max_tokens: int = 1500
     task: Literal["chat", "tool"] = "chat"
     cache: bool | None = None
+    model: str = ""
+    search: str = ""
 
 
 class Ask(Protocol):

@@ -10,7 +10,7 @@ class ChatRequest(Frozen):
     """What is asked; a schema with its name makes the call a structured one.
 
     `cache` says whether the reply may be shared with those who ask the same; None leaves it to the
-    temperature (0 may).
+    temperature (0 may). `search` is what the provider is to look up on the web first, "" nothing.
     """
 
     messages: tuple[Message, ...]
@@ -21,10 +21,14 @@ class ChatRequest(Frozen):
     schema_body: dict[str, Any] | None = None
     cache: bool | None = None
     stream: bool = False
+    search: str = ""
 
 
 class Completion(Frozen):
-    """What came back: text, why it stopped, the model that wrote it, tokens, seconds."""
+    """What came back: text, why it stopped, the model that wrote it, tokens, seconds.
+
+    `web_results` counts what the provider says it found on the web.
+    """
 
     text: str
     finish_reason: str
@@ -33,6 +37,7 @@ class Completion(Frozen):
     completion_tokens: int
     seconds: float = 0.0
     attempts: int = 1
+    web_results: int = 0
 
 
 class StreamEvent(Frozen):

@@ -5,12 +5,22 @@ from typing import Literal
 from pydantic import Field
 
 from tasks.routing import Priority
+from tasks.schemas.analyses import Analysis
 from tasks.schemas.discussions import Discussion
 from tasks.schemas.frozen import Frozen
 
-RunKind = Literal["run", "persona", "tweets", "images", "discussion"]
+RunKind = Literal["run", "persona", "tweets", "images", "discussion", "analysis"]
 StepKind = Literal[
-    "stage", "calendar", "tweet", "collect", "portrait", "picture", "turn", "summary"
+    "stage",
+    "calendar",
+    "tweet",
+    "collect",
+    "portrait",
+    "picture",
+    "turn",
+    "summary",
+    "search",
+    "analysis",
 ]
 StepState = Literal["waiting", "running", "done", "failed", "cancelled", "quarantined"]
 RunState = Literal["submitting", "incomplete", "running", "done", "partial", "failed", "cancelled"]
@@ -77,6 +87,7 @@ class Request(Frozen):
     out: str = ""
     batch_api: bool = False
     discussion: Discussion | None = None
+    analysis: Analysis | None = None
 
 
 class RunPlan(Frozen):

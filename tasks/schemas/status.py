@@ -41,7 +41,8 @@ class FailureLine(Frozen):
 class RunStatus(Frozen):
     """The whole of a run at one moment; `seconds` is wall time, `out` the folder if written.
 
-    `batch` is there for runs in batch mode."""
+    `batch` is there for runs in batch mode, `topics` for analyses.
+    """
 
     run_id: str
     state: RunState
@@ -54,6 +55,7 @@ class RunStatus(Frozen):
     out: str | None = None
     failures: tuple[FailureLine, ...] = ()
     batch: BatchStanding | None = None
+    topics: ItemCounts | None = None
 
 
 class StepEvent(Frozen):

@@ -1,6 +1,7 @@
 """Step ids: `p3.core`, `p3.calendar`, `p3.t07`, `p3.collect`, `p3.portrait`, `p3.i07`.
 
 In a discussion `p2.s03` is the turn of agent 2 in round 3, and `p0.summary` its end.
+In an analysis `p4.search` and `p4.analyze` are those of topic 4.
 """
 
 import re
@@ -85,3 +86,13 @@ def turn_step(agent: int, number: int) -> str:
 def summary_step() -> str:
     """Id of a discussion's summary."""
     return "p0.summary"
+
+
+def search_step(topic: int) -> str:
+    """Id of a topic's search."""
+    return f"p{topic}.search"
+
+
+def analyze_step(topic: int) -> str:
+    """Id of a topic's analysis."""
+    return f"p{topic}.analyze"

@@ -9,13 +9,14 @@ the very same scripts on fakeredis.
 
 import json
 from collections.abc import Collection, Mapping, Sequence
+from typing import Literal
 
 from tasks.connection import TextRedis
 from tasks.errors import StaleLeaseError
 from tasks.pipelining import Pipelining
 from tasks.schemas.calls import CallUsage
 from tasks.schemas.ledger import Claim, Reopened, RunSnapshot, StoredDocument
-from tasks.schemas.plan import RunPlan, StepRow, StepState
+from tasks.schemas.plan import RunPlan, StepKind, StepRow, StepState
 from tasks.schemas.steps import StepName
 from tasks.store import keys
 from tasks.store.reader import unknown_run
@@ -190,12 +191,13 @@ class Ledger:
 
     # --- steering ---------------------------------------------------------------------------
 
-    async def cancel(self, run_id: str) -> int:
+    async def cancel(self, run_id: str, *, only: StepKind | Literal[""] = "") -> int:
         """Cancel what has not begun; returns how many steps that was, 0 when all had ended.
 
-        Raises BadInputError for an unknown run.
+        With `only`, steps of that kind and what needs them; everything else goes on. Raises
+        BadInputError for an unknown run.
         """
-        count = int(await self._scripts.call("cancel", run_id, []))
+        count = int(await self._scripts.call("cancel", run_id, [only]))
         if count < 0:
             raise unknown_run(run_id)
         return count

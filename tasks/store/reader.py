@@ -158,14 +158,24 @@ class RunReader:
             for _, entries in answer.items() if isinstance(answer, dict) else answer:
                 for entry_id, fields in flatten(entries):
                     after = entry_id
-                    yield StepEvent(
-                        id=entry_id,
-                        step=fields["step"],
-                        state=fields["state"],
-                        at_ms=int(fields["at"]),
-                        persona=StepName.parse(fields["step"]).persona if fields["step"] else None,
-                        note=fields.get("note", ""),
-                    )
+                    yield event_of(entry_id, fields)
+
+    async def history(self, run_id: str) -> list[StepEvent]:
+        """Read every event that a run has had so far."""
+        entries = await self._redis.xrange(keys.RunKeys(run_id).events)
+        return [event_of(entry_id, fields) for entry_id, fields in flatten(entries)]
+
+
+def event_of(entry_id: str, fields: dict[str, str]) -> StepEvent:
+    """Read one entry of a run's stream."""
+    return StepEvent(
+        id=entry_id,
+        step=fields["step"],
+        state=fields["state"],
+        at_ms=int(fields["at"]),
+        persona=StepName.parse(fields["step"]).persona if fields["step"] else None,
+        note=fields.get("note", ""),
+    )
 
 
 def flatten(entries: object) -> list[tuple[str, dict[str, str]]]:

@@ -46,8 +46,8 @@ def dependents(rows: Sequence[StepRow]) -> dict[str, str]:
 
 
 def held_back(rows: Sequence[StepRow], window: int) -> list[str]:
-    """List the first steps of all characters beyond the first `window` (0 = none), in order."""
-    first = [row.id for row in rows if row.kind == "stage" and not row.needs]
+    """List the first steps of all characters, or topics, beyond the first `window` (0 = none)."""
+    first = [row.id for row in rows if row.kind in ("stage", "search") and not row.needs]
     return first[window:] if window else []
 
 

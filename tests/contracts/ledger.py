@@ -316,6 +316,21 @@ class LedgerContract:
         with pytest.raises(BadInputError, match="no run 'nope'"):
             await ledger.cancel("nope")
 
+    async def test_cancelling_one_kind_leaves_the_rest_to_go_on(self, redis: Any) -> None:
+        ledger = await begun(redis)
+        for step in ("p0.core", "p0.assemble"):
+            await do(ledger, step)
+        claim = await ledger.claim(RUN, "p0.t01")
+        assert await ledger.cancel(RUN, only="tweet") == 1
+        found = await states(redis)
+        assert (found["p0.t01"], found["p0.t02"], found["p0.i01"]) == (
+            "running",
+            "cancelled",
+            "waiting",
+        )
+        await ledger.store(claim, document())
+        assert (await ledger.claim(RUN, "p0.i01")).verdict == "granted"
+
     async def test_a_retry_reopens_what_failed_and_nothing_else(self, redis: Any) -> None:
         ledger = await begun(redis)
         await do(ledger, "p0.core")

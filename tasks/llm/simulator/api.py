@@ -58,6 +58,7 @@ class OpenAIApi:
             created=created,
             model=request.model,
             prompt_tokens=request.prompt_tokens,
+            search=request.search,
         )
 
     def error(self, status: int, message: str, *, kind: str, code: str) -> bytes:

@@ -1,5 +1,6 @@
 """The JSON bodies of the OpenAI chat completions API, as the simulated provider fills them."""
 
+import hashlib
 import json
 from collections.abc import Iterator
 from typing import Any, NamedTuple
@@ -21,6 +22,7 @@ class Envelope(NamedTuple):
     created: int
     model: str
     prompt_tokens: int
+    search: str = ""
 
     def completion(self, reply: Reply) -> bytes:
         """A whole chat completion."""
@@ -30,9 +32,9 @@ class Envelope(NamedTuple):
             "logprobs": None,
             "finish_reason": reply.finish_reason,
         }
-        return _encoded(
-            {**self._head("chat.completion"), "choices": [choice], "usage": self._usage(reply)}
-        )
+        found = {"web_search": web_results(self.search)} if self.search else {}
+        head = self._head("chat.completion")
+        return _encoded({**head, "choices": [choice], "usage": self._usage(reply), **found})
 
     def chunks(self, reply: Reply, *, usage: bool) -> Iterator[bytes]:
         """A streamed chat completion: server-sent events, the last is `[DONE]`."""
@@ -64,6 +66,21 @@ class Envelope(NamedTuple):
             "completion_tokens": reply.completion_tokens,
             "total_tokens": self.prompt_tokens + reply.completion_tokens,
         }
+
+
+def web_results(query: str) -> list[dict[str, str]]:
+    """What a search found, in BigModel's words: one to five pages that there are not."""
+    digest = hashlib.blake2b(query.encode("utf-8", "surrogatepass"), digest_size=4).digest()
+    return [
+        {
+            "title": f"Simulated page {number} on {query[:60]}",
+            "content": "A page that the simulated provider made up.",
+            "link": f"https://example.org/{digest.hex()}/{number}",
+            "media": "simulated",
+            "refer": f"ref_{number}",
+        }
+        for number in range(1, 2 + digest[0] % 5)
+    ]
 
 
 def error_body(message: str, *, kind: str, code: str) -> bytes:

@@ -16,7 +16,8 @@ class ChatRequest(NamedTuple):
     """One chat completion: what it asks, and `serialised` to tell it from any other.
 
     `schema` is the JSON schema's text, "" for none; `max_tokens` 0 means no limit; `tool` names the
-    tool whose input the schema describes, "" when the reply itself has it.
+    tool whose input the schema describes, "" when the reply itself has it; `search` is what is to
+    be looked up on the web.
     """
 
     model: str
@@ -30,6 +31,7 @@ class ChatRequest(NamedTuple):
     stream_usage: bool
     prompt_tokens: int
     tool: str = ""
+    search: str = ""
 
 
 def chat_request(body: bytes, *, vision: bool) -> ChatRequest:
@@ -55,6 +57,7 @@ def chat_request(body: bytes, *, vision: bool) -> ChatRequest:
         stream=bool(asked.get("stream")),
         stream_usage=bool((asked.get("stream_options") or {}).get("include_usage")),
         prompt_tokens=tokens_of(text) + PER_IMAGE * images,
+        search=_search(asked),
     )
 
 
@@ -116,3 +119,16 @@ def _max_tokens(asked: dict[str, Any]) -> int:
     if not isinstance(limit, int) or limit < 0:
         raise BadRequestError(f"max_tokens cannot be {limit!r:.60}")
     return limit
+
+
+def _search(asked: dict[str, Any]) -> str:
+    """Read BigModel's web_search tool; other tools are left alone."""
+    tools = asked.get("tools")
+    for tool in tools if isinstance(tools, list) else []:
+        if isinstance(tool, dict) and tool.get("type") == "web_search":
+            described = tool.get("web_search")
+            query = described.get("search_query") if isinstance(described, dict) else None
+            if not isinstance(query, str) or not query.strip():
+                raise BadRequestError("web_search.search_query is missing")
+            return query
+    return ""

@@ -111,7 +111,8 @@ local function settle(first, outcome, note, grace_ms)
       end
       leave_gpu(step)
       emit(step, state, why)
-      if string.sub(step, -9) == '.assemble' then release_next(grace_ms) end
+      local part = string.match(step, '%.(.*)$')
+      if part == 'assemble' or part == 'analyze' then release_next(grace_ms) end
       for _, entry in ipairs(cjson.decode(redis.call('HGET', R.after, step) or '[]')) do
         local soft = string.sub(entry, 1, 1) == '?'
         local dependent = soft and string.sub(entry, 2) or entry

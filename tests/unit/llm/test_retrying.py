@@ -46,6 +46,22 @@ async def test_a_429_is_tried_again_ten_times_with_growing_pauses() -> None:
 
 
 @pytest.mark.anyio
+async def test_a_cap_holds_over_all_classes_together() -> None:
+    policy = RetryPolicy(scale=0, most=2)
+    attempts = 0
+
+    async def fail() -> None:
+        nonlocal attempts
+        attempts += 1
+        raise ProviderDownError("x", status=503 if attempts % 2 else None)
+
+    retrying = AsyncRetrying(retry=policy.wants, wait=policy.pause_s, reraise=True)
+    with pytest.raises(ProviderDownError):
+        await retrying(fail)
+    assert attempts == 3
+
+
+@pytest.mark.anyio
 async def test_retry_after_sets_the_pause() -> None:
     attempts, pauses = await attempts_and_pauses(RateLimitedError("429", wait_s=7.5), SERVER)
     assert pauses[0] == 7.5
