@@ -14,6 +14,7 @@ from producer.following import follow, write_folder
 from producer.incomplete import check_submitted, lines_as_they_stand, remove, standing_now
 from producer.out_folder import check_out_folder
 from producer.overview import overview
+from producer.request import folder_of
 from producer.summary import final_summary
 from tasks.deps import Deps
 from tasks.errors import BadInputError
@@ -78,7 +79,7 @@ def watch(run: RunId, as_json: AsJson = False) -> None:
         snapshot = await deps.reader.snapshot(run)
         check_submitted(deps, snapshot)
         check_folder_kind(snapshot)
-        out = Path(snapshot.request.out)
+        out = folder_of(run, snapshot.request)
         check_out_folder(out, run)
         return await follow(deps, run, out=out, as_json=as_json)
 
