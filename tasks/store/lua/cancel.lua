@@ -2,6 +2,7 @@
 if redis.call('EXISTS', R.run) == 0 then return -1 end
 if redis.call('HGET', R.run, 'state') == 'finished' then return 0 end
 redis.call('HSET', R.run, 'cancel', '1')
+emit('', 'cancelled')
 local count = 0
 local all = redis.call('HGETALL', R.state)
 for i = 1, #all, 2 do
@@ -11,6 +12,5 @@ for i = 1, #all, 2 do
     count = count + 1
   end
 end
-emit('', 'cancelled')
 finish_when_all_settled()
 return count
