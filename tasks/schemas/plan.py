@@ -10,6 +10,7 @@ from tasks.schemas.discussions import Discussion
 from tasks.schemas.frozen import Frozen
 
 RunKind = Literal["run", "persona", "tweets", "images", "discussion", "analysis"]
+Language = Literal["en", "zh"]
 StepKind = Literal[
     "stage",
     "calendar",
@@ -69,13 +70,16 @@ class Source(Frozen):
 
 
 class Request(Frozen):
-    """What the user asked for, after validation; stored with the run, never in a message."""
+    """What the user asked for, after validation; stored with the run, never in a message.
+
+    `owner` is who may see the run over HTTP; "" for runs of the command line.
+    """
 
     kind: RunKind = "run"
     sources: tuple[Source, ...]
     tweets: int = Field(default=0, ge=0)
     images: bool = False
-    language: Literal["en", "zh"] = "en"
+    language: Language = "en"
     priority: Priority = "interactive"
     max_concurrent: int | None = None
     calendars: tuple[str, ...] = ()
@@ -88,6 +92,7 @@ class Request(Frozen):
     batch_api: bool = False
     discussion: Discussion | None = None
     analysis: Analysis | None = None
+    owner: str = ""
 
 
 class RunPlan(Frozen):
