@@ -31,7 +31,7 @@ test: check
 
 # Every fault three times with 500 tweets and more; about an hour. CASTLINE_CHAOS_REPORT=FILE keeps the rows.
 chaos: setup
-	for round in 1 2 3; do $(BIN)/pytest -q --chaos-long tests/chaos || exit 1; done
+	for round in 1 2 3; do $(BIN)/pytest -q --chaos-long -n 2 --dist loadfile tests/chaos || exit 1; done
 
 bench: setup
 	$(BIN)/python benchmarks/batch.py
