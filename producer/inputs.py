@@ -24,11 +24,12 @@ TWEETS_HINT = 'it looks like {"persona": …, "tweets": […]}'
 
 @dataclass(frozen=True, kw_only=True)
 class Origin:
-    """One brief, text or picture as given; `picture` is checked but not yet stored."""
+    """One brief, text, picture or card as given; `picture` is checked but not yet stored."""
 
     label: str
     text: str = ""
     picture: IntakePicture | None = None
+    card_json: str = ""
 
 
 def read_bytes(path: Path, *, what: str) -> bytes:

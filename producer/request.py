@@ -7,11 +7,10 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from producer.inputs import Origin
 from producer.out_folder import check_out_folder
 from tasks.errors import BadInputError
 from tasks.images.renderer import renderer_spec
-from tasks.schemas.plan import Request, Source
+from tasks.schemas.plan import Request
 
 MOST_TWEETS = 1000
 ALLOWED = {"language": ("en", "zh"), "priority": ("interactive", "batch")}
@@ -49,26 +48,26 @@ def checked_renderer(renderer: str) -> str:
     return renderer
 
 
-def source_of(origin: Origin, run_id: str, number: int, variant: int, variants: int) -> Source:
-    """Turn an origin into the source of one character."""
-    return Source(
-        label=origin.label,
-        text=origin.text,
-        image_blob=f"sources/{run_id}/p{number}.png" if origin.picture else "",
-        variant=variant,
-        variants=variants,
-    )
-
-
 def chosen(run_id: str, request: Request, out: Path | None) -> dict[str, Any]:
     """Choose folder, first day and seed. Raises BadInputError for a folder that will not do."""
     folder = (out or Path("castline-out") / run_id).absolute()
     check_out_folder(folder, None)
+    return {"out": str(folder), **left_open(run_id, request)}
+
+
+def left_open(run_id: str, request: Request) -> dict[str, Any]:
+    """Choose the first day and the seed where the user did not."""
     return {
-        "out": str(folder),
         "first_day": request.first_day or tomorrow(),
         "seed": request.seed or int.from_bytes(run_id.encode()[-4:]) % 2**31,
     }
+
+
+def folder_of(run_id: str, request: Request) -> Path | None:
+    """Name the folder that a run ends in: chosen for runs over HTTP; an analysis has none."""
+    if request.analysis is not None:
+        return None
+    return Path(request.out) if request.out else (Path("castline-out") / run_id).absolute()
 
 
 def tomorrow() -> str:

@@ -148,6 +148,10 @@ class Settings(BaseSettings):
     session_each: int = Field(default=10, ge=1)
     session_idle_s: int = Field(default=24 * 3600, ge=1)
     session_sweep_s: float = Field(default=3600.0, gt=0)
+    api_timeout_s: float = Field(default=60.0, gt=0)
+    api_requests: int = Field(default=1000, ge=1)
+    api_streams: int = Field(default=100, ge=1)
+    api_stream_s: float = Field(default=3600.0, gt=0)
     crash: CrashPoint | Literal[""] = ""
     crash_times: int = Field(default=1, ge=1)
     flower_auth: Annotated[SecretStr | None, EmptyIsNone] = None

@@ -22,6 +22,7 @@ from producer.commands.options import (
 from producer.console import print_json, reporting, say
 from producer.following import follow
 from producer.load import met_by, queue_text
+from producer.orders import Order, placed
 from producer.plan import plan_pictures, plan_run
 from producer.request import (
     build_request,
@@ -29,12 +30,10 @@ from producer.request import (
     checked_personas,
     checked_renderer,
     chosen,
-    source_of,
 )
 from producer.standing import standing
 from producer.submit import Uploads, new_run_id, submit
 from tasks.deps import Deps
-from tasks.images.intake import portrait_png
 from tasks.schemas.plan import Request, RunPlan, Source
 
 Briefs = Annotated[list[Path], typer.Option("--brief", help="Markdown brief of a character.")]
@@ -198,17 +197,7 @@ async def start(
     """Plan and submit a run that makes characters, some perhaps from pictures."""
     run_id = new_run_id()
     draft = draft.model_copy(update=chosen(run_id, draft, out))
-    sources = tuple(
-        source_of(origin, run_id, number, variant, variants)
-        for number, (origin, variant, variants) in enumerate(spread)
-    )
-    request = draft.model_copy(update={"sources": sources})
-    pictures = (
-        (source.image_blob, portrait_png(origin.picture))
-        for source, (origin, _, _) in zip(sources, spread, strict=True)
-        if origin.picture is not None
-    )
-    plan = plan_run(run_id, request)
+    plan, pictures = placed(Order(draft=draft, spread=tuple(spread)), run_id)
     return await go(deps, plan, uploads=pictures, detach=detach, as_json=as_json)
 
 

@@ -17,6 +17,7 @@ from producer.following import follow, write_folder
 from producer.incomplete import check_submitted, lines_as_they_stand, remove, standing_now
 from producer.out_folder import check_out_folder
 from producer.overview import overview
+from producer.request import folder_of
 from producer.summary import final_summary
 from tasks.deps import Deps
 from tasks.errors import BadInputError
@@ -81,7 +82,7 @@ def watch(run: RunId, as_json: AsJson = False) -> None:
         snapshot = await deps.reader.snapshot(run)
         check_submitted(deps, snapshot)
         check_folder_kind(snapshot)
-        out = folder_of(snapshot)
+        out = folder_of(run, snapshot.request)
         if out is not None:
             check_out_folder(out, run)
         return await follow(deps, run, out=out, as_json=as_json)
@@ -118,11 +119,6 @@ def check_folder_kind(snapshot: RunSnapshot) -> None:
             f"{snapshot.run_id} is a discussion: it has no folder",
             hint=f"castline discuss show {snapshot.run_id} --follow",
         )
-
-
-def folder_of(snapshot: RunSnapshot) -> Path | None:
-    """Name the folder that a run ends in; an analysis has none."""
-    return None if snapshot.request.analysis is not None else Path(snapshot.request.out)
 
 
 async def write_analysis(deps: Deps, run: str, path: Path, *, as_json: bool) -> int:

@@ -5,12 +5,13 @@ from typing import Annotated, Any
 import typer
 
 from producer import session
-from producer.commands.follow import RunId, folder_of
+from producer.commands.follow import RunId
 from producer.commands.options import AsJson
 from producer.console import print_json, reporting, say
 from producer.following import follow
 from producer.incomplete import resubmit, standing_now
 from producer.redo import Redo, carry_out, due_text, look
+from producer.request import folder_of
 from producer.standing import standing
 from tasks.deps import Deps
 from tasks.schemas.ledger import RunSnapshot
@@ -50,7 +51,7 @@ def retry(
                 tell(redo, changed=changed)
         told = {"due_again": redo.told(changed=changed).model_dump(), "dry_run": dry_run}
         if todo and not dry_run and wait:
-            out = folder_of(redo.snapshot)
+            out = folder_of(run, redo.snapshot.request)
             return await follow(deps, run, out=out, as_json=as_json, told=told)
         if as_json:
             print_json(await status_with(deps, run, told))
@@ -68,7 +69,7 @@ async def finish_submitting(
         await resubmit(deps, snapshot)
         say(f"{run} was incomplete; it is wholly submitted now.")
         if wait:
-            return await follow(deps, run, out=folder_of(snapshot), as_json=as_json)
+            return await follow(deps, run, out=folder_of(run, snapshot.request), as_json=as_json)
     else:
         say(f"{run} is incomplete: a retry submits it to its end.")
     if as_json:

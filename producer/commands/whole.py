@@ -6,6 +6,7 @@ import typer
 
 from producer.commands import create, follow, stack
 from producer.commands.analyze import analyze
+from producer.commands.api import api, api_key
 from producer.commands.discuss import discuss
 from producer.commands.doctor import doctor
 from producer.commands.limits import limits
@@ -52,8 +53,10 @@ for command in (
     simulate,
     doctor,
     flower,
+    api,
 ):
     app.command()(command)
 app.add_typer(worker, name="worker")
 app.add_typer(quarantine, name="quarantine")
 app.add_typer(discuss, name="discuss")
+app.add_typer(api_key, name="api-key")

@@ -69,7 +69,10 @@ class Source(Frozen):
 
 
 class Request(Frozen):
-    """What the user asked for, after validation; stored with the run, never in a message."""
+    """What the user asked for, after validation; stored with the run, never in a message.
+
+    `owner` is who may see the run over HTTP; "" for runs of the command line.
+    """
 
     kind: RunKind = "run"
     sources: tuple[Source, ...]
@@ -88,6 +91,7 @@ class Request(Frozen):
     batch_api: bool = False
     discussion: Discussion | None = None
     analysis: Analysis | None = None
+    owner: str = ""
 
 
 class RunPlan(Frozen):

@@ -23,6 +23,7 @@ SESSIONS_WAITING = f"{PREFIX}:sessions-waiting"
 SESSIONS_USERS = f"{PREFIX}:sessions-users"
 SESSIONS_SEEN = f"{PREFIX}:sessions-seen"
 SESSIONS_COUNTS = f"{PREFIX}:sessions-counts"
+API_KEYS = f"{PREFIX}:api-keys"
 SERVICES = f"{PREFIX}:services"
 GPUS = f"{PREFIX}:gpus"
 GPU_STEPS = f"{PREFIX}:gpu-steps"
@@ -120,6 +121,26 @@ def batch_leader(provider: str) -> str:
 def session_questions(run_id: str) -> str:
     """Key of the list of questions that were put to a discussion from outside."""
     return f"{PREFIX}:run:{run_id}:questions"
+
+
+def api_rate(key: str) -> str:
+    """Key of the moment up to which an API key's requests are used up."""
+    return f"{PREFIX}:api-rate:{key}"
+
+
+def owned_runs(owner: str) -> str:
+    """Key of the sorted set of all runs of an owner, by the time they were asked for."""
+    return f"{PREFIX}:owned:{owner}"
+
+
+def open_runs(owner: str) -> str:
+    """Key of the sorted set of an owner's runs that have not ended, as far as anybody looked."""
+    return f"{PREFIX}:owned-open:{owner}"
+
+
+def once(owner: str, digest: str) -> str:
+    """Key of what an owner asked for under one Idempotency-Key."""
+    return f"{PREFIX}:once:{owner}:{digest}"
 
 
 def gpu_steps(queue: str) -> str:

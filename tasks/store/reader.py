@@ -1,7 +1,8 @@
 """Reads runs from the ledger; it changes nothing but the list of runs that have expired."""
 
 import json
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
+from typing import Any
 
 from tasks.connection import TextRedis
 from tasks.errors import BadInputError
@@ -14,6 +15,7 @@ from tasks.schemas.steps import StepName
 from tasks.store import keys
 from tasks.store.rows import COUNTERS
 
+EVENTS_AT_ONCE = 500
 LINE = ["kind", "state", "created_ms", "open", "steps", "submitter"]
 
 
@@ -124,13 +126,18 @@ class RunReader:
     async def runs(self, limit: int = 50) -> list[RunLine]:
         """List the newest runs first; runs past their retention are forgotten on the way."""
         ids = await self._redis.zrevrange(keys.RUNS, 0, limit - 1)
+        lines = await self.lines(ids)
+        found = {line.run_id for line in lines}
+        if gone := [run_id for run_id in ids if run_id not in found]:
+            await self._redis.zrem(keys.RUNS, *gone)
+        return lines
+
+    async def lines(self, ids: Sequence[str]) -> list[RunLine]:
+        """Read a line of each of these runs; those that are not there are left out."""
         async with self._redis.pipeline(transaction=False) as pipe:
             for run_id in ids:
                 pipe.hmget(keys.RunKeys(run_id).run, LINE)
             answers = await pipe.execute()
-        gone = [run_id for run_id, values in zip(ids, answers, strict=True) if values[0] is None]
-        if gone:
-            await self._redis.zrem(keys.RUNS, *gone)
         return [
             RunLine(
                 run_id=run_id,
@@ -151,12 +158,14 @@ class RunReader:
         """Yield a run's events after entry `after`, for ever; None after a quiet `block_s`."""
         stream = keys.RunKeys(run_id).events
         while True:
-            answer = await self._redis.xread({stream: after}, count=500, block=int(block_s * 1000))
+            answer = await self._redis.xread(
+                {stream: after}, count=EVENTS_AT_ONCE, block=int(block_s * 1000)
+            )
             if not answer:
                 yield None
                 continue
-            for _, entries in answer.items() if isinstance(answer, dict) else answer:
-                for entry_id, fields in flatten(entries):
+            for _, entries in streams_of(answer):
+                for entry_id, fields in entries:
                     after = entry_id
                     yield event_of(entry_id, fields)
 
@@ -165,17 +174,56 @@ class RunReader:
         entries = await self._redis.xrange(keys.RunKeys(run_id).events)
         return [event_of(entry_id, fields) for entry_id, fields in flatten(entries)]
 
+    async def events_after(self, run_id: str, after: str) -> list[StepEvent]:
+        """Read the next events after entry `after`, without waiting for any."""
+        stream = keys.RunKeys(run_id).events
+        answer = await self._pipelining.send(
+            "XREAD", "COUNT", EVENTS_AT_ONCE, "STREAMS", stream, after
+        )
+        return [event_of(*entry) for _, entries in streams_of(answer) for entry in entries]
 
-def event_of(entry_id: str, fields: dict[str, str]) -> StepEvent:
+    async def newer(self, seen: Mapping[str, str], *, block_s: float) -> dict[str, str]:
+        """Wait for news of any of these runs, each seen up to an entry; returns how far news go."""
+        streams = {keys.RunKeys(run_id).events: run_id for run_id in seen}
+        answer = await self._redis.xread(
+            {stream: seen[run_id] for stream, run_id in streams.items()},
+            count=EVENTS_AT_ONCE,
+            block=int(block_s * 1000),
+        )
+        return {streams[stream]: entries[-1][0] for stream, entries in streams_of(answer)}
+
+    async def tip(self, run_id: str) -> tuple[str, str]:
+        """Read a run's state ("" when it is not there) and its last event."""
+        k = keys.RunKeys(run_id)
+        async with self._redis.pipeline(transaction=True) as pipe:
+            pipe.hget(k.run, "state")
+            pipe.xrevrange(k.events, count=1)
+            state, last = await pipe.execute()
+        return state or "", last[0][0] if last else "0-0"
+
+    async def owner(self, run_id: str) -> str | None:
+        """Read whose a run is: "" when it is the command line's, None when it is not there."""
+        found = await self._pipelining.send("HMGET", keys.RunKeys(run_id).run, "state", "owner")
+        return None if found[0] is None else str(found[1] or "")
+
+
+def event_of(entry_id: str, fields: Mapping[str, str]) -> StepEvent:
     """Read one entry of a run's stream."""
+    step = fields["step"]
     return StepEvent(
         id=entry_id,
-        step=fields["step"],
+        step=step,
         state=fields["state"],
         at_ms=int(fields["at"]),
-        persona=StepName.parse(fields["step"]).persona if fields["step"] else None,
+        persona=StepName.parse(step).persona if step else None,
         note=fields.get("note", ""),
     )
+
+
+def streams_of(answer: Any) -> list[tuple[str, list[tuple[str, dict[str, str]]]]]:
+    """Accept XREAD's answer in RESP2's and in RESP3's nesting; streams without news are not in."""
+    pairs = answer.items() if isinstance(answer, dict) else answer or []
+    return [(name, flatten(entries)) for name, entries in pairs]
 
 
 def flatten(entries: object) -> list[tuple[str, dict[str, str]]]:

@@ -39,6 +39,7 @@ class Submissions:
         request = plan.request
         fields: dict[str, str | int] = {
             "kind": request.kind,
+            "owner": request.owner,
             "request": request.model_dump_json(),
             "open": sum(1 for row in plan.steps if row.id not in plan.documents),
             "steps": len(plan.steps),

@@ -1,0 +1,52 @@
+"""The HTTP application: its parts put together, and what lives as long as an instance does."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from importlib.metadata import version
+
+from fastapi import FastAPI
+from starlette.middleware import Middleware
+
+from producer.api import events, health, limits, problems, runs
+from producer.api.door import Door
+from producer.api.schema import described
+from producer.api.site import Opener, site_on
+from tasks.deps import open_deps
+from tasks.settings import Settings
+
+ABOUT = (
+    "Characters, tweets and pictures, made by a cluster of workers. Everything it writes is "
+    "AI-generated and marked so; it never posts anything. Errors are RFC 9457 problems."
+)
+
+
+def create_app(settings: Settings, *, opened: Opener = open_deps) -> FastAPI:
+    """Build one instance; it starts even while Redis is away, and says so to who asks."""
+
+    @contextlib.asynccontextmanager
+    async def living(app: FastAPI) -> AsyncIterator[None]:
+        deps = await opened(settings)
+        app.state.site = site = site_on(deps)
+        ringing = asyncio.create_task(site.bells.ring())
+        try:
+            yield
+        finally:
+            site.bells.close()
+            await ringing
+            await deps.close()
+
+    app = FastAPI(
+        title="Castline",
+        version=version("castline"),
+        description=ABOUT,
+        lifespan=living,
+        middleware=[Middleware(Door)],
+        redoc_url=None,
+        telemetry={"tracing": False, "metrics": False, "logs": False},  # bodies are prompts
+    )
+    app.openapi = lambda: described(app)  # type: ignore[method-assign]  # as FastAPI documents it
+    problems.install(app)
+    for router in (runs.router, events.router, limits.router, health.router):
+        app.include_router(router)
+    return app

@@ -1,0 +1,53 @@
+"""Serves the API with uvicorn until Ctrl-C or SIGTERM; streams end first and go on elsewhere."""
+
+import logging
+import sys
+from collections.abc import Callable
+from types import FrameType
+
+import uvicorn
+from fastapi import FastAPI
+
+GRACE_S = 20
+
+
+class Server(uvicorn.Server):
+    """uvicorn, which tells the application when it is asked to end."""
+
+    def __init__(self, app: FastAPI, config: uvicorn.Config, ready: Callable[[int], None]) -> None:
+        super().__init__(config)
+        self._app = app
+        self._ready = ready
+
+    async def startup(self, sockets: object = None) -> None:
+        """Listen, and tell on which port."""
+        await super().startup()
+        if self.started:
+            self._ready(self.servers[0].sockets[0].getsockname()[1])
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """End: whoever follows a stream goes on at another instance."""
+        site = getattr(self._app.state, "site", None)
+        if site is not None:
+            site.bells.close()
+        super().handle_exit(sig, frame)
+
+
+def serve(app: FastAPI, *, host: str, port: int, level: str, ready: Callable[[int], None]) -> None:
+    """Serve until asked to end; `ready` is told the port."""
+    logging.basicConfig(
+        stream=sys.stderr, level=level, format="%(asctime)s %(levelname)s %(name)s %(message)s"
+    )
+    for noisy in ("uvicorn.error", "uvicorn.asgi", "kombu", "celery"):
+        logging.getLogger(noisy).setLevel(logging.WARNING)
+    config = uvicorn.Config(
+        app,
+        host=host,
+        port=port,
+        access_log=False,  # the door writes it, without queries
+        log_config=None,
+        server_header=False,
+        timeout_graceful_shutdown=GRACE_S,
+        ws="none",
+    )
+    Server(app, config, ready).run()
