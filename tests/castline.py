@@ -28,10 +28,14 @@ class Castline:
         kept.pop("MAX_CONCURRENT", None)
         return {**kept, "PYTHONPATH": str(ROOT), **self.variables}
 
+    def command(self, *arguments: str) -> list[str]:
+        """Write a command of ours as the system takes it."""
+        return [sys.executable, "-m", "producer", *arguments]
+
     def start(self, *arguments: str) -> subprocess.Popen[str]:
         """Start a command without waiting for it."""
         return subprocess.Popen(
-            [sys.executable, "-m", "producer", *arguments],
+            self.command(*arguments),
             cwd=self.folder,
             env=self.environment(),
             stdin=subprocess.DEVNULL,

@@ -3,7 +3,10 @@
 if redis.call('EXISTS', R.run) == 0 then return -1 end
 if redis.call('HGET', R.run, 'state') == 'finished' then return 0 end
 local only = ARGV[4]
-if only == '' then redis.call('HSET', R.run, 'cancel', '1') end
+if only == '' then
+  redis.call('HSET', R.run, 'cancel', '1')
+  emit('', 'cancelled')
+end
 local function chosen(step)
   if only == '' then return true end
   return cjson.decode(redis.call('HGET', R.rows, step)).kind == only
@@ -17,6 +20,5 @@ for i = 1, #all, 2 do
     count = count + 1
   end
 end
-if only == '' then emit('', 'cancelled') end
 finish_when_all_settled()
 return count
