@@ -4,11 +4,14 @@ A session is a ledger run of kind `discussion`. Somebody else's session is one t
 """
 
 from collections.abc import AsyncIterator
-from typing import Any
+from typing import Any, Literal
+
+from pydantic import ValidationError
 
 from producer.admission import admit
 from producer.standing import standing
 from producer.submit import check_room, check_workers, new_run_id, send_ready
+from producer.tailing import run_events
 from tasks.deps import Deps
 from tasks.errors import BadInputError, OverloadedError
 from tasks.schemas.discussions import (
@@ -20,6 +23,7 @@ from tasks.schemas.discussions import (
 from tasks.schemas.frozen import Frozen
 from tasks.schemas.ledger import RunSnapshot
 from tasks.schemas.plan import Request, RunPlan, StepRow
+from tasks.schemas.status import StepEvent
 from tasks.schemas.steps import StepName, summary_step, turn_step
 
 RETRY_AFTER_S = 60.0
@@ -40,6 +44,30 @@ class SessionView(Frozen):
     tokens: int = 0
     seconds: float = 0.0
     failures: tuple[str, ...] = ()
+
+    @property
+    def success(self) -> bool:
+        """Whether it came to its end with everything that was to be said."""
+        return self.state == "done"
+
+
+class SessionEvent(Frozen):
+    """One thing that happened in a session; `id` is what to go on after."""
+
+    id: str
+    kind: Literal["turn", "summary", "state"]
+    state: str = ""
+    turn: TurnDocument | None = None
+    summary: SummaryDocument | None = None
+
+
+def checked(**fields: Any) -> Discussion:
+    """Check what is to be discussed. Raises BadInputError that names what is wrong."""
+    try:
+        return Discussion.model_validate(fields)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        raise BadInputError(f"{first['loc'][0]}: {first['msg']}") from None
 
 
 def plan_discussion(run_id: str, request: Request) -> RunPlan:
@@ -73,13 +101,13 @@ def round_rows(
     return rows, ending
 
 
-async def start(deps: Deps, request: Request) -> SessionView:
-    """Begin a session, or put it into the waiting room.
+async def start(deps: Deps, request: Request, *, run_id: str = "") -> SessionView:
+    """Begin a session, or put it into the waiting room; `run_id` is a new one unless given.
 
     Raises NoWorkerError, RedisFullError, and OverloadedError when the queue is full or the user has
     as many sessions as one may have; nothing is written then.
     """
-    run_id = new_run_id()
+    run_id = run_id or new_run_id()
     plan = plan_discussion(run_id, request)
     await check_room(deps, steps=len(plan.steps))
     await check_workers(deps, request)
@@ -204,28 +232,27 @@ async def end(deps: Deps, run_id: str, *, user: str) -> None:
 
 async def events(
     deps: Deps, run_id: str, *, user: str, after: str = "0-0"
-) -> AsyncIterator[dict[str, Any] | None]:
-    """Yield what happens in a session after an event, until it has ended; None now and then.
-
-    Each has `id`, to go on after, `kind` (turn, summary, state) and what was said.
-    """
+) -> AsyncIterator[SessionEvent | None]:
+    """Yield what happens in a session after an event, until it has ended; None now and then."""
     await snapshot_of(deps, run_id, user=user)
-    async for event in deps.reader.events(run_id, after, block_s=0.5):
+    async for event in run_events(deps, run_id, after=after):
         if event is None:
             yield None
-            continue
-        if not event.step:
-            yield {"id": event.id, "kind": "state", "state": event.state}
-            if event.state == "finished" and await is_last(deps, run_id, event.id):
-                return
-        elif event.state == "done":
-            found = await deps.reader.documents(run_id, [event.step])
-            kind = "turn" if StepName.parse(event.step).is_turn else "summary"
-            for stored in found.values():
-                yield {"id": event.id, "kind": kind, **stored.document}
+        elif (told := await told_by(deps, run_id, event)) is not None:
+            yield told
 
 
-async def is_last(deps: Deps, run_id: str, event_id: str) -> bool:
-    """Whether a session ended with this event: a question later on opens it again."""
-    snapshot = await deps.reader.snapshot(run_id)
-    return snapshot.state == "finished" and snapshot.last_event == event_id
+async def told_by(deps: Deps, run_id: str, event: StepEvent) -> SessionEvent | None:
+    """Read what an event of a session's run tells; None for what nobody would hear of."""
+    if not event.step:
+        return SessionEvent(id=event.id, kind="state", state=event.state)
+    if event.state != "done":
+        return None
+    stored = (await deps.reader.documents(run_id, [event.step])).get(event.step)
+    if stored is None:
+        return None
+    if StepName.parse(event.step).is_turn:
+        turn = TurnDocument.model_validate(stored.document)
+        return SessionEvent(id=event.id, kind="turn", turn=turn)
+    summary = SummaryDocument.model_validate(stored.document)
+    return SessionEvent(id=event.id, kind="summary", summary=summary)

@@ -95,12 +95,19 @@ def read_image(path: Path) -> Origin:
     return Origin(label=path.name, picture=read_picture(data, label=str(path)))
 
 
-def read_origins(briefs: list[Path], images: list[Path], texts: list[str]) -> list[Origin]:
+def read_origins(
+    briefs: Sequence[Path],
+    images: Sequence[Path],
+    texts: Sequence[str],
+    *,
+    cards: Sequence[Path] = (),
+) -> list[Origin]:
     """Read everything that characters come from. Raises BadInputError."""
     return [
         *(read_brief(path) for path in briefs),
         *(read_image(path) for path in images),
         *(brief(text, label=f"text {i}") for i, text in enumerate(texts, 1)),
+        *(read_card_origin(path) for path in cards),
     ]
 
 
@@ -130,10 +137,16 @@ def spread(origins: Sequence[Origin], personas: int | None) -> list[tuple[Origin
     return spread_out
 
 
+def read_card_origin(path: Path) -> Origin:
+    """Read a character card (JSON or PNG). Raises BadInputError when it is none."""
+    card = read_card(read_bytes(path, what="card"), label=str(path))
+    return Origin(label=path.name, card_json=json.dumps(card, ensure_ascii=False))
+
+
 def read_card_source(path: Path) -> Source:
     """Read a character card (JSON or PNG) as a source. Raises BadInputError when it is none."""
-    card = read_card(read_bytes(path, what="card"), label=str(path))
-    return Source(label=path.name, card_json=json.dumps(card, ensure_ascii=False))
+    origin = read_card_origin(path)
+    return Source(label=origin.label, card_json=origin.card_json)
 
 
 def read_tweets(path: Path) -> tuple[str, tuple[dict[str, Any], ...]]:

@@ -55,16 +55,9 @@ async def resumed_at(
 
     Raises NothingMoreError (204, after which a browser stays away) when it was told its end.
     """
-    state, last = await site.deps.reader.tip(run_id)
-    if state == "finished" and order(last_event_id) >= order(last):
+    if await site.deps.reader.ended(run_id, last_event_id):
         raise NothingMoreError
     return last_event_id
-
-
-def order(event_id: str) -> tuple[int, int]:
-    """Make event ids comparable."""
-    milliseconds, _, number = event_id.partition("-")
-    return int(milliseconds), int(number)
 
 
 ResumedAt = Annotated[str, Depends(resumed_at)]
@@ -105,8 +98,7 @@ async def events_of(site: Site, run_id: str, after: str) -> AsyncIterator[StepEv
                 after = event.id
                 yield event
             if not events:
-                state, last = await reader.tip(run_id)
-                if state == "" or (state == "finished" and order(after) >= order(last)):
+                if await reader.ended(run_id, after):
                     return
                 await within(bell.wait(), LOOK_S)
 

@@ -2,7 +2,7 @@
 
 import getpass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from pydantic import ValidationError
@@ -12,12 +12,12 @@ from rich.table import Table
 from producer import discussions, session
 from producer.commands.options import AsJson, Detach, Language, Priority
 from producer.console import DONE, WITH_FAILURES, data_console, print_json, reporting, say
-from producer.discussions import SessionView
+from producer.discussions import SessionEvent, SessionView
 from producer.following import Interruption, interruptible
 from producer.roles import chosen_agents
 from tasks.deps import Deps
 from tasks.errors import BadInputError
-from tasks.schemas.discussions import Discussion
+from tasks.schemas.discussions import Discussion, SummaryDocument, TurnDocument
 from tasks.schemas.plan import Request
 
 discuss = typer.Typer(
@@ -190,26 +190,30 @@ async def tell_events(
     async for event in discussions.events(deps, name, user=user):
         if interruption.stop.is_set():
             return
-        if event is not None and not quiet and event.get("round", first_round) >= first_round:
-            if event["kind"] == "summary" and first_round:
-                continue  # it was shown before the question
-            tell(event)
+        if event is not None and not quiet:
+            tell(event, first_round)
 
 
-def tell(event: dict[str, Any]) -> None:
-    """Print one thing that was said."""
-    if event["kind"] == "turn" and not event["skipped"]:
-        heading = f"{event['agent']} · round {event['round']}"
-        data_console.print(f"[bold]{escape(heading)}[/bold]\n{escape(event['text'])}\n")
-    elif event["kind"] == "summary":
-        show_summary(event)
+def tell(event: SessionEvent, first_round: int = 0) -> None:
+    """Print one thing that was said in these rounds; the summary was before any question."""
+    if event.turn is not None and event.turn.round >= first_round:
+        tell_turn(event.turn)
+    elif event.summary is not None and not first_round:
+        show_summary(event.summary)
 
 
-def show_summary(summary: dict[str, Any]) -> None:
+def tell_turn(turn: TurnDocument) -> None:
+    """Print what an agent said."""
+    if not turn.skipped:
+        heading = f"{turn.agent} · round {turn.round}"
+        data_console.print(f"[bold]{escape(heading)}[/bold]\n{escape(turn.text)}\n")
+
+
+def show_summary(summary: SummaryDocument) -> None:
     """Print what came of it."""
-    data_console.print(f"[bold]Summary[/bold] (AI-generated)\n{escape(summary['summary'])}")
-    for label, key in (("Agreed", "agreements"), ("Open", "disagreements")):
-        for text in summary[key]:
+    data_console.print(f"[bold]Summary[/bold] (AI-generated)\n{escape(summary.summary)}")
+    for label, texts in (("Agreed", summary.agreements), ("Open", summary.disagreements)):
+        for text in texts:
             data_console.print(f"  {label}: {escape(text)}")
 
 
@@ -219,13 +223,13 @@ def show_view(seen: SessionView) -> None:
     asked = {question.round: question.question for question in seen.questions}
     planned = [turn for turn in seen.turns if turn.round < min(asked, default=10**6)]
     for turn in planned:
-        tell({"kind": "turn", **turn.model_dump()})
+        tell_turn(turn)
     if seen.summary:
-        show_summary(seen.summary.model_dump())
+        show_summary(seen.summary)
     for turn in seen.turns[len(planned) :]:
         if turn.agent == seen.agents[0]:
             data_console.print(f"\n[bold]Question[/bold]\n{escape(asked[turn.round])}\n")
-        tell({"kind": "turn", **turn.model_dump()})
+        tell_turn(turn)
     for failure in seen.failures:
         say(failure)
 

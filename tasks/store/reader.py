@@ -201,10 +201,21 @@ class RunReader:
             state, last = await pipe.execute()
         return state or "", last[0][0] if last else "0-0"
 
+    async def ended(self, run_id: str, after: str) -> bool:
+        """Whether nothing comes after this event: the run has ended with it, or is gone."""
+        state, last = await self.tip(run_id)
+        return state == "" or (state == "finished" and entry_order(after) >= entry_order(last))
+
     async def owner(self, run_id: str) -> str | None:
         """Read whose a run is: "" when it is the command line's, None when it is not there."""
         found = await self._pipelining.send("HMGET", keys.RunKeys(run_id).run, "state", "owner")
         return None if found[0] is None else str(found[1] or "")
+
+
+def entry_order(entry: str) -> tuple[int, int]:
+    """Make the ids of a stream's entries comparable."""
+    milliseconds, _, number = entry.partition("-")
+    return int(milliseconds), int(number)
 
 
 def event_of(entry_id: str, fields: Mapping[str, str]) -> StepEvent:
