@@ -10,7 +10,7 @@ import getpass
 from collections.abc import Callable, Coroutine, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Concatenate, Literal, ParamSpec, Self, TypeVar
+from typing import Any, Concatenate, ParamSpec, Self, TypeVar
 
 from producer import discussions, inputs
 from producer.blocking import DiscussionHandle, RunHandle
@@ -30,10 +30,9 @@ from tasks.deps import Deps, open_deps
 from tasks.portal import Portal
 from tasks.routing import Priority
 from tasks.schemas.discussions import Order as TurnOrder
-from tasks.schemas.plan import Request
+from tasks.schemas.plan import Language, Request
 from tasks.settings import load_settings
 
-Language = Literal["en", "zh"]
 Paths = Sequence[Path | str]
 P = ParamSpec("P")
 A = TypeVar("A")

@@ -3,6 +3,7 @@
 A session is a ledger run of kind `discussion`. Somebody else's session is one that does not exist.
 """
 
+import contextlib
 from collections.abc import AsyncIterator
 from typing import Any, Literal
 
@@ -185,11 +186,12 @@ def state_of(snapshot: RunSnapshot, *, waits: bool) -> str:
     return "waiting" if waits else standing(snapshot).state
 
 
-async def sessions_of(deps: Deps, user: str) -> list[SessionView]:
-    """Read all sessions of a user, newest first."""
+async def sessions_of(deps: Deps, user: str, *, limit: int | None = None) -> list[SessionView]:
+    """Read a user's sessions, newest first: all, or so many."""
     views = []
-    for run_id in reversed(await deps.sessions.of_user(user)):
-        views.append(await view(deps, run_id, user=user))
+    for run_id in list(reversed(await deps.sessions.of_user(user)))[:limit]:
+        with contextlib.suppress(BadInputError):  # it expires just now, or was never written
+            views.append(await view(deps, run_id, user=user))
     return views
 
 

@@ -61,13 +61,20 @@ def chosen_agents(names: Sequence[str], file: Path | None) -> tuple[Agent, ...]:
 
     Raises BadInputError for a role that nobody knows, or that takes part twice.
     """
-    own = read_roles(file) if file else {}
+    return choose(names, read_roles(file) if file else {})
+
+
+def choose(names: Sequence[str], own: Mapping[str, Agent]) -> tuple[Agent, ...]:
+    """Choose who takes part: these roles, else all of a user's own, else the default ones.
+
+    Raises BadInputError for a role that nobody knows, or that takes part twice.
+    """
     known = {**BUILT_IN, **own}
     wanted = list(names) or list(own) or list(DEFAULT)
     for name in wanted:
         if name not in known:
             raise BadInputError(
-                f"unknown role {name!r}", hint=f"known: {', '.join(known)}; or give --roles-file"
+                f"unknown role {name!r}", hint=f"known: {', '.join(known)}, or roles of your own"
             )
     if len(set(wanted)) < len(wanted):
         raise BadInputError("a role takes part twice", hint="name each role once")

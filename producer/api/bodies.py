@@ -1,7 +1,7 @@
 """What callers send to ask for characters: checked here, turned into an order."""
 
 import json
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from pydantic import Base64Bytes, Field, model_validator
 
@@ -12,6 +12,7 @@ from tasks.errors import BadInputError
 from tasks.images.intake import read_picture
 from tasks.routing import Priority
 from tasks.schemas.frozen import Frozen
+from tasks.schemas.plan import Language
 from tasks.stages.calendar import parse_calendar
 from tasks.stages.read_card import read_card
 
@@ -47,7 +48,7 @@ class RunBody(Frozen):
     tweets: int = Field(default=10, ge=0, le=MOST_TWEETS)
     calendars: tuple[dict[str, Any], ...] = Field(default=(), max_length=MOST_SOURCES)
     images: bool = False
-    language: Literal["en", "zh"] = "en"
+    language: Language = "en"
     priority: Priority = "interactive"
     max_concurrent: Annotated[int, Field(ge=1, le=1000)] | None = None
     batch_api: bool = False

@@ -8,21 +8,22 @@ import asyncio
 import contextlib
 import time
 from collections.abc import AsyncIterator, Awaitable
-from typing import Annotated, TypeVar
+from typing import Annotated, Any, TypeVar
 
 from fastapi import APIRouter, Depends, Header
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 from redis.exceptions import RedisError
 
 from producer.api.problems import NothingMoreError, TooManyError
-from producer.api.site import Caller, OwnRun, Site, ThisSite
+from producer.api.site import Caller, OwnRun, OwnSession, Site, ThisSite
+from producer.discussions import told_by
 from tasks.schemas.status import StepEvent
 
 AGAIN_MS = 1000
 LOOK_S = 10.0
 FROM_THE_START = "0-0"
 
-router = APIRouter(tags=["runs"])
+router = APIRouter()
 
 LastEventId = Annotated[
     str,
@@ -48,9 +49,7 @@ async def stream_place(site: ThisSite, caller: Caller) -> AsyncIterator[None]:
             del site.streams[caller.id]
 
 
-async def resumed_at(
-    run_id: OwnRun, site: ThisSite, last_event_id: LastEventId = FROM_THE_START
-) -> str:
+async def resumed_at(site: Site, run_id: str, last_event_id: str) -> str:
     """Find where a stream goes on.
 
     Raises NothingMoreError (204, after which a browser stays away) when it was told its end.
@@ -60,18 +59,30 @@ async def resumed_at(
     return last_event_id
 
 
-ResumedAt = Annotated[str, Depends(resumed_at)]
-StreamPlace = Depends(stream_place)
+async def resumed_run(
+    run_id: OwnRun, site: ThisSite, last_event_id: LastEventId = FROM_THE_START
+) -> str:
+    """Find where a run's stream goes on. Raises NothingMoreError."""
+    return await resumed_at(site, run_id, last_event_id)
 
 
-@router.get(
-    "/runs/{run_id}/events",
-    response_class=EventSourceResponse,
-    dependencies=[StreamPlace],
-    responses={204: {"description": "The run has ended, and its end was told."}},
-)
+async def resumed_session(
+    run_id: OwnSession, site: ThisSite, last_event_id: LastEventId = FROM_THE_START
+) -> str:
+    """Find where a discussion's stream goes on. Raises NothingMoreError."""
+    return await resumed_at(site, run_id, last_event_id)
+
+
+STREAM: dict[str, Any] = {
+    "response_class": EventSourceResponse,
+    "dependencies": [Depends(stream_place)],
+    "responses": {204: {"description": "It has ended, and its end was told."}},
+}
+
+
+@router.get("/runs/{run_id}/events", tags=["runs"], **STREAM)
 async def run_events(
-    run_id: OwnRun, site: ThisSite, after: ResumedAt
+    run_id: OwnRun, site: ThisSite, after: Annotated[str, Depends(resumed_run)]
 ) -> AsyncIterator[ServerSentEvent]:
     """Follow a run: every change of a step (`step`) and of the run (`run`), until it has ended.
 
@@ -81,6 +92,18 @@ async def run_events(
     async for event in events_of(site, run_id, after):
         kind = "step" if event.step else "run"
         yield ServerSentEvent(id=event.id, event=kind, data=event)
+
+
+@router.get("/discussions/{run_id}/events", tags=["discussions"], **STREAM)
+async def discussion_events(
+    run_id: OwnSession, site: ThisSite, after: Annotated[str, Depends(resumed_session)]
+) -> AsyncIterator[ServerSentEvent]:
+    """Follow a discussion: what is said (`turn`, `summary`) and how it stands (`state`)."""
+    yield ServerSentEvent(retry=AGAIN_MS, comment="castline")
+    async for event in events_of(site, run_id, after):
+        told = await told_by(site.deps, run_id, event)
+        if told is not None:
+            yield ServerSentEvent(id=told.id, event=told.kind, data=told)
 
 
 async def events_of(site: Site, run_id: str, after: str) -> AsyncIterator[StepEvent]:

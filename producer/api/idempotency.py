@@ -75,3 +75,9 @@ async def once(
         await site.once.drop(caller.id, key)
         raise
     await site.once.done(caller.id, key)
+
+
+async def made(site: Site, making: Making) -> bool:
+    """Whether a run that was perhaps made already is there, wholly submitted."""
+    state, _ = await site.deps.reader.tip(making.run_id) if making.again else ("", "")
+    return state not in ("", "submitting")

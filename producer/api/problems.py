@@ -11,7 +11,7 @@ from typing import Any
 
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
-from redis.exceptions import OutOfMemoryError, RedisError
+from redis.exceptions import OutOfMemoryError, RedisError, ResponseError
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -134,7 +134,10 @@ def problem_of(error: CastlineError) -> JSONResponse:
 
 
 def redis_problem(error: Exception) -> JSONResponse:
-    """Build the answer when Redis does not answer, or is full."""
+    """Build the answer when Redis does not answer, is full, or refuses what we ask of it."""
+    if type(error) is ResponseError:
+        log.error("Redis refused a command: %s", str(error).split(" ", 1)[0])
+        return problem(500, "something went wrong here; it is in the server's log")
     if isinstance(error, OutOfMemoryError):
         return problem(503, "Redis is full and took nothing more", kind="full", wait_s=FULL_S)
     return problem(

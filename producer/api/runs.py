@@ -9,7 +9,7 @@ from starlette.responses import Response
 
 from producer import incomplete, redo
 from producer.api.bodies import RunBody, order_of
-from producer.api.idempotency import IdempotencyKey, Making, once
+from producer.api.idempotency import IdempotencyKey, Making, made, once
 from producer.api.problems import TooManyError
 from producer.api.site import Caller, OwnRun, Site, ThisSite
 from producer.orders import Order, placed
@@ -82,21 +82,15 @@ async def make(
 
     Raises TooManyError, and what `submit` raises.
     """
-    if making.again and await is_there(site, making.run_id):
+    if await made(site, making):
         return
     await take_room(site, caller, making.run_id)
     try:
         await submit(site.deps, plan, uploads=uploads)
     except Exception:
-        if await site.deps.reader.owner(making.run_id) is None:
+        if await site.deps.reader.tip(making.run_id) == ("", "0-0"):
             await site.owned.forget(caller.id, making.run_id)
         raise
-
-
-async def is_there(site: Site, run_id: str) -> bool:
-    """Whether a run was wholly submitted."""
-    state, _ = await site.deps.reader.tip(run_id)
-    return state not in ("", "submitting")
 
 
 async def take_room(site: Site, caller: ApiKey, run_id: str) -> None:

@@ -65,15 +65,30 @@ ThisSite = Annotated[Site, Depends(this_site)]
 Caller = Annotated[ApiKey, Depends(this_caller)]
 
 
-async def own_run(
-    run_id: Annotated[str, Path(description="A run's id.", max_length=200)],
-    site: ThisSite,
-    caller: Caller,
-) -> str:
+RunId = Annotated[str, Path(description="Its id.", max_length=200)]
+
+
+async def own_run(run_id: RunId, site: ThisSite, caller: Caller) -> str:
     """Let a run's owner pass. Raises NotFoundError: somebody else's run is one that is not."""
-    if not RUN_ID.match(run_id) or await site.deps.reader.owner(run_id) != caller.id:
+    if await kind_of(run_id, site, caller) in ("", "discussion"):
         raise NotFoundError("no such run (it may have expired)")
     return run_id
 
 
+async def own_session(run_id: RunId, site: ThisSite, caller: Caller) -> str:
+    """Let a discussion's owner pass. Raises NotFoundError, as for runs."""
+    if await kind_of(run_id, site, caller) != "discussion":
+        raise NotFoundError("no such discussion (it may have expired)")
+    return run_id
+
+
+async def kind_of(run_id: str, site: Site, caller: ApiKey) -> str:
+    """Name the kind of a caller's own run; "" for anything else."""
+    if not RUN_ID.match(run_id):
+        return ""
+    owner, kind = await site.deps.reader.owner(run_id)
+    return kind if owner == caller.id else ""
+
+
 OwnRun = Annotated[str, Depends(own_run)]
+OwnSession = Annotated[str, Depends(own_session)]

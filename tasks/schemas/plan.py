@@ -10,6 +10,7 @@ from tasks.schemas.discussions import Discussion
 from tasks.schemas.frozen import Frozen
 
 RunKind = Literal["run", "persona", "tweets", "images", "discussion", "analysis"]
+Language = Literal["en", "zh"]
 StepKind = Literal[
     "stage",
     "calendar",
@@ -78,7 +79,7 @@ class Request(Frozen):
     sources: tuple[Source, ...]
     tweets: int = Field(default=0, ge=0)
     images: bool = False
-    language: Literal["en", "zh"] = "en"
+    language: Language = "en"
     priority: Priority = "interactive"
     max_concurrent: int | None = None
     calendars: tuple[str, ...] = ()

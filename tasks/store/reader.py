@@ -206,10 +206,11 @@ class RunReader:
         state, last = await self.tip(run_id)
         return state == "" or (state == "finished" and entry_order(after) >= entry_order(last))
 
-    async def owner(self, run_id: str) -> str | None:
-        """Read whose a run is: "" when it is the command line's, None when it is not there."""
-        found = await self._pipelining.send("HMGET", keys.RunKeys(run_id).run, "state", "owner")
-        return None if found[0] is None else str(found[1] or "")
+    async def owner(self, run_id: str) -> tuple[str, str]:
+        """Read whose a run is ("" for the command line's) and its kind ("" for one that is not)."""
+        k = keys.RunKeys(run_id)
+        owner, kind = await self._pipelining.send("HMGET", k.run, "owner", "kind")
+        return owner or "", kind or ""
 
 
 def entry_order(entry: str) -> tuple[int, int]:

@@ -304,6 +304,38 @@ class LedgerContract:
         again = await ledger.claim(RUN, "p0.core")
         assert (again.verdict, again.attempt) == ("granted", 1)
 
+    async def test_a_run_that_is_cancelled_whole_says_that_it_has_ended_last(
+        self, redis: Any
+    ) -> None:
+        ledger, reader = await begun(redis), RunReader(redis)
+        assert await ledger.cancel(RUN) == len(rows())
+        told = [(event.step, event.state) for event in await reader.events_after(RUN, "0-0")]
+        assert [state for step, state in told if not step] == ["running", "cancelled", "finished"]
+        assert told[-1] == ("", "finished")
+
+    async def test_a_run_that_waits_to_be_opened_ends_when_it_is_cancelled(
+        self, redis: Any
+    ) -> None:
+        ledger, reader = ledger_on(redis), RunReader(redis)
+        await ledger.write_plan(plan())
+        await ledger.submissions.let_wait(RUN)
+        assert await ledger.cancel(RUN) == len(rows())
+        assert (await reader.snapshot(RUN)).state == "finished"
+        assert await ledger.submissions.open_waiting(RUN) == []
+        assert await redis.zrange(keys.DUE, 0, -1) == []
+
+    async def test_events_are_read_on_from_any_of_them_to_the_end(self, redis: Any) -> None:
+        ledger, reader = await begun(redis), RunReader(redis)
+        assert not await reader.ended(RUN, "0-0")
+        await ledger.cancel(RUN)
+        ids = [event.id for event in await reader.events_after(RUN, "0-0")]
+        for place, event_id in enumerate(ids, 1):
+            assert [e.id for e in await reader.events_after(RUN, event_id)] == ids[place:]
+            assert await reader.ended(RUN, event_id) == (place == len(ids))
+        assert await reader.newer({RUN: ids[0], "other": "0-0"}, block_s=0.01) == {RUN: ids[-1]}
+        assert await reader.newer({RUN: ids[-1]}, block_s=0.01) == {}
+        assert await reader.ended("other", "0-0")
+
     async def test_cancelling_settles_what_waits_and_lets_what_runs_store(self, redis: Any) -> None:
         ledger = await begun(redis)
         claim = await ledger.claim(RUN, "p0.core")

@@ -116,6 +116,19 @@ def test_one_key_at_two_instances_makes_one_run(
     assert created(two[1], key, **again) == run
 
 
+def test_a_discussion_of_one_instance_is_followed_at_the_other(
+    two: tuple[Instance, Instance], key: dict[str, str]
+) -> None:
+    body = {"topic": "Clock towers", "roles": ["critic"], "rounds": 2}
+    answer = httpx.post(f"{two[0].url}/discussions", json=body, headers=key)
+    follower = Follower(f"/discussions/{answer.json()['session']}/events", key)
+    while not follower.ended:
+        follower.take(two[len(follower.events) % 2].url, most=1)
+    assert [event["kind"] for event in follower.events] == [
+        "state", "turn", "turn", "summary", "state",
+    ]  # fmt: skip
+
+
 def test_a_revoked_key_is_refused_everywhere_at_once(
     farm: Farm, two: tuple[Instance, Instance]
 ) -> None:
@@ -135,7 +148,7 @@ def test_the_lines_of_the_documentation_run_as_they_stand(
     text = (ROOT / "docs" / "api.md").read_text()
     blocks = re.findall(r"```\n(.*?)```", text, re.DOTALL)
     lines = [line for block in blocks for line in block.splitlines() if line.startswith("curl")]
-    assert len(lines) >= 9
+    assert len(lines) >= 13
     variables = {**os.environ, "CASTLINE_API_KEY": token}
     for line in lines:
         command = line.replace("http://127.0.0.1:8000", two[0].url)
@@ -148,8 +161,9 @@ def test_the_lines_of_the_documentation_run_as_they_stand(
             check=False,
         )
         assert done.returncode == 0, (line, done.stdout, done.stderr)
-        if found := re.search(r'"run_id":"([^"]+)"', done.stdout):
-            variables.setdefault("RUN", found[1])
+        for name, field in (("RUN", "run_id"), ("SESSION", "session")):
+            if found := re.search(rf'"{field}":"([^"]+)"', done.stdout):
+                variables.setdefault(name, found[1])
 
 
 def test_the_log_of_an_instance_has_no_prompt_and_no_key(

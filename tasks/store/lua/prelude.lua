@@ -72,7 +72,8 @@ end
 
 local function finish_when_all_settled()
   if tonumber(redis.call('HGET', R.run, 'open') or '0') > 0 then return end
-  if redis.call('HGET', R.run, 'state') ~= 'running' then return end
+  local state = redis.call('HGET', R.run, 'state')
+  if state ~= 'running' and state ~= 'waiting' then return end
   redis.call('HSET', R.run, 'state', 'finished', 'finished_ms', now)
   emit('', 'finished')
 end

@@ -12,7 +12,6 @@ import pytest
 from fakeredis import FakeAsyncRedis
 from fastapi import FastAPI
 
-from producer import submit as submitting
 from producer.api.app import create_app
 from producer.api.site import Site
 from tasks import dispatch
@@ -20,13 +19,14 @@ from tasks.deps import Deps
 from tasks.routing import LLM_QUEUES
 from tasks.schemas.services import ServiceLine
 from tasks.settings import Settings
-from tasks.store import keys
+from tasks.store import keys, room
 from tasks.store.backlog import BacklogBook
 from tasks.store.batch_calls import BatchCalls
 from tasks.store.blobs import Blobs
 from tasks.store.leases import LeaseKeeper
 from tasks.store.ledger import Ledger
 from tasks.store.reader import RunReader
+from tasks.store.room import Room
 from tasks.store.sessions import Sessions
 
 TEXT = {"characters": [{"text": "A keeper of clocks."}], "tweets": 2}
@@ -93,10 +93,11 @@ def sent(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     messages: list[Any] = []
     monkeypatch.setattr(dispatch, "publish", lambda *given: messages.extend(given))
 
-    async def roomy(*_: Any, **__: Any) -> None:
+    async def roomy(_: Any) -> Room:
         """Find room."""
+        return Room(used_bytes=0, most_bytes=0)
 
-    monkeypatch.setattr(submitting, "check_room", roomy)
+    monkeypatch.setattr(room, "look", roomy)
     return messages
 
 
