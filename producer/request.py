@@ -64,7 +64,7 @@ def left_open(run_id: str, request: Request) -> dict[str, Any]:
 
 
 def folder_of(run_id: str, request: Request) -> Path | None:
-    """Name the folder that a run ends in, also where none was given; an analysis has none."""
+    """Name the folder that a run ends in: chosen for runs over HTTP; an analysis has none."""
     if request.analysis is not None:
         return None
     return Path(request.out) if request.out else (Path("castline-out") / run_id).absolute()

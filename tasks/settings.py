@@ -152,6 +152,7 @@ class Settings(BaseSettings):
     api_requests: int = Field(default=1000, ge=1)
     api_streams: int = Field(default=100, ge=1)
     api_stream_s: float = Field(default=3600.0, gt=0)
+    api_origins: str = Field(default="", pattern=r"^(https?://[^\s,/]+(,https?://[^\s,/]+)*)?$")
     crash: CrashPoint | Literal[""] = ""
     crash_times: int = Field(default=1, ge=1)
     flower_auth: Annotated[SecretStr | None, EmptyIsNone] = None

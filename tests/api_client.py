@@ -31,11 +31,11 @@ class Instance:
 
 
 @contextlib.contextmanager
-def api_on(castline: Castline) -> Iterator[Instance]:
-    """Start an instance; returns once it answers."""
-    port = free_port()
+def api_on(castline: Castline, port: int = 0) -> Iterator[Instance]:
+    """Start an instance, on a free port unless one is given; returns once it answers."""
+    port = port or free_port()
     log = castline.folder / f"api-{port}.log"
-    with log.open("w") as output:
+    with log.open("a") as output:
         process = subprocess.Popen(
             castline.command("api", "--port", str(port)),
             cwd=castline.folder,

@@ -3,10 +3,11 @@
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 
 from fastapi import FastAPI
 from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
 
 from producer.api import discussions, events, health, limits, problems, runs
 from producer.api.door import Door
@@ -38,10 +39,10 @@ def create_app(settings: Settings, *, opened: Opener = open_deps) -> FastAPI:
 
     app = FastAPI(
         title="Castline",
-        version=version("castline"),
+        version=own_version(),
         description=ABOUT,
         lifespan=living,
-        middleware=[Middleware(Door)],
+        middleware=[*pages_allowed(settings), Middleware(Door)],
         redoc_url=None,
         telemetry={"tracing": False, "metrics": False, "logs": False},  # bodies are prompts
     )
@@ -50,3 +51,27 @@ def create_app(settings: Settings, *, opened: Opener = open_deps) -> FastAPI:
     for router in (runs.router, discussions.router, events.router, limits.router, health.router):
         app.include_router(router)
     return app
+
+
+def pages_allowed(settings: Settings) -> list[Middleware]:
+    """Let pages of these origins ask from a browser; none, unless they are named."""
+    origins = [origin for origin in settings.api_origins.split(",") if origin]
+    if not origins:
+        return []
+    return [
+        Middleware(
+            CORSMiddleware,
+            allow_origins=origins,
+            allow_methods=["GET", "POST"],
+            allow_headers=["Authorization", "Content-Type", "Idempotency-Key", "Last-Event-ID"],
+            expose_headers=["Location", "Retry-After"],
+        )
+    ]
+
+
+def own_version() -> str:
+    """Name the version that is installed; a bare checkout has none."""
+    try:
+        return version("castline")
+    except PackageNotFoundError:
+        return "0"

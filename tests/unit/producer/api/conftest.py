@@ -117,9 +117,11 @@ async def api(redis: Any, sent: list[Any], tmp_path: Path) -> AsyncIterator[Api]
 
 
 @contextlib.asynccontextmanager
-async def instance(redis: Any, folder: Path) -> AsyncIterator[Api]:
+async def instance(
+    redis: Any, folder: Path, *, settings: Settings | None = None
+) -> AsyncIterator[Api]:
     """Start an instance on a Redis."""
-    app = create_app(settings_in(folder), opened=opener(redis))
+    app = create_app(settings or settings_in(folder), opened=opener(redis))
     transport = httpx.ASGITransport(app=app, raise_app_exceptions=False)
     async with (
         app.router.lifespan_context(app),

@@ -3,13 +3,16 @@
 import asyncio
 import logging
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 from redis.exceptions import ConnectionError as RedisConnectionError
 
 from producer.api.door import BODY_BYTES
-from tests.unit.producer.api.conftest import TEXT, Api, problem_in
+from tasks.errors import ConfigurationError
+from tasks.settings import read_settings
+from tests.unit.producer.api.conftest import TEXT, Api, instance, problem_in, settings_in
 
 pytestmark = pytest.mark.anyio
 
@@ -200,3 +203,31 @@ async def test_the_log_has_the_path_and_the_keys_id_but_no_query_and_no_token(
     assert all(f"key={key.id}" in line for line in lines)
     for secret in ("hush-hush", header["Authorization"].split("_", 2)[2], "clocks"):
         assert secret not in caplog.text
+
+
+async def test_only_pages_of_named_origins_may_ask(redis: Any, sent: Any, tmp_path: Path) -> None:
+    preflight = {
+        "Origin": "https://a.example",
+        "Access-Control-Request-Method": "GET",
+        "Access-Control-Request-Headers": "authorization,last-event-id",
+    }
+    named = settings_in(tmp_path).model_copy(update={"api_origins": "https://a.example"})
+    async with instance(redis, tmp_path, settings=named) as api:
+        allowed = await api.client.options("/runs", headers=preflight)
+        assert allowed.status_code == 200
+        assert allowed.headers["access-control-allow-origin"] == "https://a.example"
+        refused = await api.client.get("/runs", headers={"Origin": "https://a.example"})
+        problem_in(refused, 401)
+        assert refused.headers["access-control-allow-origin"] == "https://a.example"
+        other = {**preflight, "Origin": "https://b.example"}
+        assert (await api.client.options("/runs", headers=other)).status_code == 400
+    async with instance(redis, tmp_path) as api:
+        problem_in(await api.client.options("/runs", headers=preflight), 401)
+        answer = await api.client.get("/health", headers={"Origin": "https://a.example"})
+        assert "access-control-allow-origin" not in answer.headers
+
+
+@pytest.mark.parametrize("wrong", ["*", "a.example", "https://a.example/", "https://a, https://b"])
+def test_an_origin_that_is_none_stops_the_program(wrong: str) -> None:
+    with pytest.raises(ConfigurationError, match="CASTLINE_API_ORIGINS"):
+        read_settings(api_origins=wrong)
