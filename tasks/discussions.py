@@ -3,6 +3,7 @@
 from typing import Any
 
 from celery import Task
+from structlog.contextvars import bind_contextvars
 
 from tasks.app import app
 from tasks.deps import Deps
@@ -56,6 +57,7 @@ async def do_turn(deps: Deps, run_id: str, step: str, queue: str) -> Outcome:
         return turn.model_dump(mode="json")
 
     await deps.sessions.touch(run_id)
+    bind_contextvars(session=run_id, agent=agent.name)
     return await perform(deps, run_id, step, made_from=hashed, queue=queue, work=work)
 
 

@@ -10,9 +10,10 @@ from typing import Any, Literal, ParamSpec, TypeVar
 
 import anyio
 from redis.exceptions import RedisError
+from structlog.contextvars import bind_contextvars
 from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_delay, wait_fixed
 
-from tasks import crashing
+from tasks import crashing, measures
 from tasks.deps import Deps
 from tasks.dispatch import send_steps
 from tasks.errors import (
@@ -61,6 +62,7 @@ async def perform(
     not its time; nothing is to be done here. `attempts` is how often it may fail for a passing
     reason (0: as the settings say).
     """
+    bind_contextvars(run=run_id, step=step)
     claim = await deps.ledger.claim(run_id, step, made_from=made_from, queue=queue)
     if claim.verdict == "document":
         return "known"
@@ -89,6 +91,7 @@ async def fulfil(
         stored = StoredDocument(made_from=made_from, document=document, usage=tally.usage)
         released = await patiently(deps.ledger.store, claim, stored)
         crashing.here("after_document")
+        note_done(stored)
         await send_released(deps, claim, released)
         await go_on_in_batches(deps, claim)
         return "done"
@@ -107,6 +110,17 @@ async def fulfil(
         ours = CastlineError(f"internal: {type(error).__name__}")
         await try_later(deps, claim, ours, tally, attempts=attempts)
         raise
+
+
+def note_done(stored: StoredDocument) -> None:
+    """Count a step and leave its line in the log."""
+    used = stored.usage
+    measures.count("step.done")
+    tokens = used.prompt_tokens + used.completion_tokens
+    log.info(
+        "done",
+        extra={"calls": used.made, "tokens": tokens, "seconds": round(used.seconds, 3)},
+    )
 
 
 async def within_lease(deps: Deps, claim: Claim, work: Work, tally: CallTally) -> dict[str, Any]:
@@ -156,7 +170,8 @@ async def go_on_in_batches(deps: Deps, claim: Claim) -> None:
 
 async def give_up(deps: Deps, claim: Claim, error: CastlineError, tally: CallTally) -> Outcome:
     """Record a failure for good."""
-    log.warning("%s %s failed: %s", claim.run_id, claim.step, error)
+    log.warning("failed: %s", error)
+    measures.count("step.failed")
     try:
         released = await patiently(deps.ledger.fail, claim, said(error), tally.usage)
         await send_released(deps, claim, released)
@@ -187,11 +202,11 @@ async def try_later(
     """
     free = never_asked(error, tally)
     if free:
-        log.warning("%s %s is put off: %s", claim.run_id, claim.step, error)
+        log.warning("put off: %s", error)
     else:
         if claim.attempt >= (attempts or deps.settings.step_attempts):
             return await give_up(deps, claim, error, tally)
-        log.warning("%s %s is tried again later: %s", claim.run_id, claim.step, error)
+        log.warning("tried again later: %s", error)
     wait_s = error.wait_s if isinstance(error, ProviderOpenError) else AGAIN_AFTER_S * claim.attempt
     await patiently(deps.ledger.count, claim.run_id, tally.usage)
     try:

@@ -5,7 +5,7 @@ Workers start and stop it, Celery's signals do in pool children; tasks only ask 
 
 import os
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,11 +17,15 @@ from tasks.crashing import arm
 from tasks.deps import Deps, open_deps
 from tasks.errors import ConfigurationError, NoMemoryError, RedisAwayError
 from tasks.images.renderer import Renderer, open_renderer
+from tasks.logs import set_up_logging
 from tasks.portal import Portal
-from tasks.settings import Settings, load_settings
+from tasks.routing import node_label
+from tasks.settings import Settings, load_settings, secrets_of
 from tasks.store import keys
+from tasks.telemetry import ship_for_ever
 
 WARM_S = 3600
+SHIP_S = 3.0
 
 
 @dataclass
@@ -63,6 +67,7 @@ class Runtime:
     portal: Portal
     deps: Deps
     gpu: Gpu | None = None
+    shipping: "Future[None] | None" = None
 
     def run(self, function: Callable[..., Any], *arguments: Any) -> Any:
         """Run `function(deps, *arguments)` on the loop and wait for it.
@@ -87,6 +92,9 @@ class Runtime:
         """Close everything, connections on their own loop."""
         if self.gpu is not None:
             self.gpu.close()
+        if self.shipping is not None:
+            self.shipping.cancel()
+            wait([self.shipping], timeout=SHIP_S)
         self.portal.call(self.deps.close)
         self.portal.close()
 
@@ -109,6 +117,7 @@ def start_runtime(settings: Settings, *, models: bool, device: str = "") -> Runt
         portal.close()
         raise
     _current = Runtime(portal, deps, Gpu(settings, device) if device else None)
+    _current.shipping = portal.start(ship_for_ever, deps)
     return _current
 
 
@@ -144,6 +153,13 @@ def open_pool_child(**_: Any) -> None:
     if _current is not None:
         return
     settings = load_settings()
+    kind = "gpu" if settings.device else "llm"
+    set_up_logging(
+        settings.log_level,
+        json_lines=True,
+        service=f"{kind}-{os.getppid()}.{os.getpid()}@{node_label(settings.node)}",
+        secrets=secrets_of(settings),
+    )
     started = start_runtime(settings, models=not settings.device, device=settings.device)
     started.warm_up()
     if settings.gpu_queue:

@@ -271,3 +271,10 @@ def variable_name(location: tuple[int | str, ...]) -> str:
 def child_environment(**extra: str) -> dict[str, str]:
     """Copy our environment for a child process, with `extra` on top."""
     return {**os.environ, **extra}
+
+
+def secrets_of(settings: Settings) -> list[str]:
+    """List every secret that the settings hold, so that no log line does."""
+    own = [value for _, value in settings if isinstance(value, SecretStr)]
+    tables = [table.api_key for table in settings.providers.values()]
+    return [secret.get_secret_value() for secret in (*own, *tables)]

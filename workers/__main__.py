@@ -4,11 +4,13 @@ import argparse
 import asyncio
 import json
 import logging
+import os
 import sys
 
 from tasks.errors import CastlineError, ServiceAwayError
-from tasks.settings import Settings, load_settings
-from workers.logging import set_up_logging
+from tasks.logs import set_up_logging
+from tasks.routing import node_label
+from tasks.settings import Settings, load_settings, secrets_of
 
 OK, BAD_INPUT, SERVICE_AWAY = 0, 2, 69
 
@@ -80,7 +82,12 @@ def main() -> int:
     options = parser().parse_args()
     try:
         settings = load_settings()
-        set_up_logging(settings.log_level, json_lines=not sys.stderr.isatty())
+        set_up_logging(
+            settings.log_level,
+            json_lines=not sys.stderr.isatty(),
+            service=f"{options.command}-{os.getpid()}@{node_label(settings.node)}",
+            secrets=secrets_of(settings),
+        )
         return run(options, settings)
     except CastlineError as error:
         hint = f"\n  → {error.hint}" if error.hint else ""

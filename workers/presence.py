@@ -22,6 +22,7 @@ log = logging.getLogger(__name__)
 
 BEAT_S = 1.0
 WARMING_S = 0.2
+USE_EVERY_S = 5.0  # each look reads all of /proc
 LEASE_MS = 8000
 
 
@@ -57,6 +58,8 @@ class Presence:
         )
         self._gpu = gpu
         self._left = False
+        self._looked_s, self._busy_s = time.monotonic() - USE_EVERY_S, 0.0
+        self._use: dict[str, float] = {}
         self._warm = not gpu
 
     async def beat_for_ever(self) -> None:
@@ -76,7 +79,8 @@ class Presence:
         now = int(seconds) * 1000 + int(micros) // 1000
         if not self._warm:
             await self._look_whether_warm()
-        line = self._line.model_copy(update={"seen_ms": now, "waiting": self._waiting()})
+        update = {"seen_ms": now, "waiting": self._waiting(), **self._used()}
+        line = self._line.model_copy(update=update)
         async with self._redis.pipeline(transaction=False) as pipe:
             pipe.hset(keys.SERVICES, line.name, line.model_dump_json())
             for queue in line.queues if self._gpu and self._warm else ():
@@ -84,6 +88,24 @@ class Presence:
             await pipe.execute()
         if self._left:  # meanwhile: what was just written would stay for as long as a beat counts
             await self._withdraw()
+
+    def _used(self) -> dict[str, float]:
+        """Measure memory and CPU of this process and its children, every few seconds."""
+        if time.monotonic() - self._looked_s < USE_EVERY_S:
+            return self._use
+        memory, busy_s = 0, 0.0
+        me = psutil.Process()
+        for process in (me, *me.children(recursive=True)):
+            with contextlib.suppress(psutil.Error):
+                memory += process.memory_info().rss
+                times = process.cpu_times()
+                busy_s += times.user + times.system
+        now_s = time.monotonic()
+        passed_s, spent_s = now_s - self._looked_s, busy_s - self._busy_s
+        self._looked_s, self._busy_s = now_s, busy_s
+        cpu = max(0.0, 100 * spent_s / passed_s) if passed_s > 0 else 0.0
+        self._use = {"memory_bytes": memory, "cpu_percent": round(cpu, 1)}
+        return self._use
 
     async def _look_whether_warm(self) -> None:
         """Run only when our own child has loaded its model; before that, nothing is placed here."""

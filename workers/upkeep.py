@@ -13,6 +13,7 @@ from tasks.errors import ServiceAwayError
 from tasks.routing import node_label
 from tasks.settings import Settings
 from tasks.store import keys, room
+from tasks.telemetry import shipping
 from tasks.upkeep import sweep
 from workers.leadership import Leadership
 from workers.presence import Presence
@@ -33,7 +34,8 @@ async def run_upkeep(settings: Settings) -> int:
     leadership = Leadership(deps.redis, keys.LEADER, name=name, lease_ms=LEADER_MS)
     beat = asyncio.create_task(presence.beat_for_ever())
     try:
-        await sweep_until(deps, leadership, stop_event())
+        async with shipping(deps):
+            await sweep_until(deps, leadership, stop_event())
     finally:
         beat.cancel()
         with contextlib.suppress(asyncio.CancelledError):

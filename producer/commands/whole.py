@@ -10,8 +10,10 @@ from producer.commands.api import api, api_key
 from producer.commands.discuss import discuss
 from producer.commands.doctor import doctor
 from producer.commands.limits import limits
+from producer.commands.logs import logs
 from producer.commands.quarantine import quarantine
 from producer.commands.retry import retry
+from producer.commands.stats import stats
 from producer.commands.worker import flower, worker
 from producer.console import set_debug
 from producer.simulate import simulate
@@ -50,6 +52,8 @@ for command in (
     follow.cancel,
     retry,
     limits,
+    logs,
+    stats,
     simulate,
     doctor,
     flower,

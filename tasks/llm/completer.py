@@ -12,6 +12,7 @@ from typing import TypeVar
 
 from tenacity import AsyncRetrying
 
+from tasks import measures
 from tasks.errors import (
     CastlineError,
     ProviderDownError,
@@ -171,6 +172,8 @@ class Completer:
             raise
         used = completion.prompt_tokens + completion.completion_tokens
         self._settle(granted, used or None)
+        measures.count("call.ok")
+        measures.observe("call", completion.seconds)
         return completion
 
     async def _open(
@@ -199,6 +202,7 @@ class Completer:
     async def _give_up(self, granted: Granted, error: BaseException) -> None:
         """Return the slot of a call that failed; tell the gate what that says of the provider."""
         self.failures[failure_class(error)] += 1
+        measures.count(f"call.failed.{failure_class(error)}")
         try:
             if isinstance(error, RateLimitedError) and error.wait_s:
                 await self._gate.block(granted.provider, error.wait_s)

@@ -8,7 +8,7 @@ class ServiceLine(Frozen):
 
     LLM workers also name their `provider`, `model`, whether it can look at pictures and whether it
     has batch mode, and how many of their calls are `waiting` at the gate; image workers name their
-    `renderer`.
+    `renderer`. Memory and CPU (100 = one core) are the process's and its children's.
     """
 
     name: str
@@ -25,3 +25,5 @@ class ServiceLine(Frozen):
     started_at: float = 0.0
     seen_ms: int = 0
     waiting: int = 0
+    memory_bytes: int = 0
+    cpu_percent: float = 0.0

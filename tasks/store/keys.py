@@ -29,6 +29,7 @@ GPUS = f"{PREFIX}:gpus"
 GPU_STEPS = f"{PREFIX}:gpu-steps"
 GPU_BELL = f"{PREFIX}:gpu-bell"
 LEADER = f"{PREFIX}:upkeep-leader"
+LOG = f"{PREFIX}:log"
 
 
 @dataclass(frozen=True)
@@ -116,6 +117,16 @@ def batching(provider: str) -> str:
 def batch_leader(provider: str) -> str:
     """Key of the lease of the process that submits one provider's batches."""
     return f"{PREFIX}:batch-leader:{provider}"
+
+
+def run_log(run_id: str) -> str:
+    """Key of the stream of a run's log lines."""
+    return f"{PREFIX}:run:{run_id}:log"
+
+
+def counts(minute: int) -> str:
+    """Key of what all processes counted in one minute (since 1970)."""
+    return f"{PREFIX}:counts:{minute}"
 
 
 def session_questions(run_id: str) -> str:

@@ -127,7 +127,11 @@ class Sessions:
         for run_id in gone:
             await self.leave(run_id)
             async with self._redis.pipeline(transaction=True) as pipe:
-                pipe.delete(*keys.RunKeys(run_id).all, keys.session_questions(run_id))
+                pipe.delete(
+                    *keys.RunKeys(run_id).all,
+                    keys.session_questions(run_id),
+                    keys.run_log(run_id),
+                )
                 pipe.zrem(keys.RUNS, run_id)
                 pipe.hdel(keys.LOAD, run_id)
                 pipe.hdel(keys.SESSIONS_USERS, run_id)
