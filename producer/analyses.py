@@ -8,10 +8,11 @@ without end ends with its process (docs/decisions/0025). What came of a round is
 import asyncio
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
-from pydantic import Field
+from pydantic import Field, ValidationError
 
 from producer.analysis_results import Round, read_round
 from producer.submit import new_run_id, submit
@@ -92,6 +93,33 @@ def cleaned(topics: Sequence[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
             )
     twice = tuple(text for text, count in Counter(texts).items() if count > 1)
     return tuple(dict.fromkeys(texts)), twice
+
+
+def checked(topics: Sequence[str], *, analysis: Mapping[str, Any], **figures: Any) -> Order:
+    """Check topics and figures; a topic that is given twice is analysed once.
+
+    Raises BadInputError that names what is wrong.
+    """
+    chosen, _ = cleaned(topics)
+    try:
+        return Order.model_validate({"analysis": {**analysis, "topics": chosen}, **figures})
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        raise BadInputError(f"{first['loc'][-1]}: {first['msg']}") from None
+
+
+def config_of(order: Order) -> dict[str, Any]:
+    """Tell how an analysis was asked for; topics are in the results."""
+    wanted = order.analysis
+    return {
+        "iterations": order.iterations,
+        "concurrency": order.concurrency,
+        "timeout": wanted.timeout_s,
+        "delay": order.delay_s,
+        "max_retries": wanted.max_retries,
+        "batch_size": wanted.batch_size,
+        "language": order.language,
+    }
 
 
 def request_of(order: Order) -> Request:

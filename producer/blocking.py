@@ -6,6 +6,7 @@ from typing import Generic, TypeVar
 
 from producer.discussions import SessionEvent, SessionView
 from producer.handles import AsyncDiscussion, AsyncHandle, AsyncRun
+from producer.repeating import AnalysisResult
 from producer.results import RunResult
 from tasks.portal import Portal
 from tasks.schemas.status import RunStatus, StepEvent
@@ -69,6 +70,10 @@ class RunHandle(Handle[RunResult, StepEvent]):
     def save(self, folder: Path | str) -> Path:
         """Write its folder, with the page to look at, as `castline results` does."""
         return self._portal.call(self._inner.save, folder)
+
+
+class AnalysisHandle(Handle[AnalysisResult, StepEvent]):
+    """Rounds of topic analyses; its id is the first round's."""
 
 
 class DiscussionHandle(Handle[SessionView, SessionEvent]):

@@ -12,10 +12,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Concatenate, ParamSpec, Self, TypeVar
 
-from producer import discussions, inputs
-from producer.blocking import DiscussionHandle, RunHandle
+from producer import analyses, discussions, inputs
+from producer.blocking import AnalysisHandle, DiscussionHandle, RunHandle
 from producer.handles import AsyncDiscussion, AsyncRun, known_run
 from producer.orders import Order, placed
+from producer.repeating import AsyncAnalysis, Rounds
 from producer.request import (
     build_request,
     check_count,
@@ -44,6 +45,7 @@ class AsyncCastline:
 
     def __init__(self) -> None:
         self._deps: Deps | None = None
+        self._driven: list[Rounds] = []
 
     async def __aenter__(self) -> Self:
         await self.open()
@@ -65,7 +67,9 @@ class AsyncCastline:
             self._deps = await open_deps(settings)
 
     async def close(self) -> None:
-        """Close the connections; what was asked for goes on."""
+        """Close the connections; what was asked for goes on, but no round begins any more."""
+        for driven in self._driven:
+            await driven.close()
         if self._deps is not None:
             await self._deps.close()
             self._deps = None
@@ -158,6 +162,39 @@ class AsyncCastline:
         begun = await discussions.start(self.deps, request)
         return AsyncDiscussion(self.deps, begun.session, whose)
 
+    async def analyze(
+        self,
+        topics: Sequence[str],
+        *,
+        iterations: int = 1,
+        concurrency: int = 4,
+        delay_s: float = 0.5,
+        timeout_s: float = 120.0,
+        max_retries: int = 2,
+        batch_size: int = 0,
+        chat_model: str = "",
+        tool_model: str = "",
+        language: Language = "en",
+        priority: Priority = "interactive",
+    ) -> AsyncAnalysis:
+        """Search and analyse topics, in rounds (0 = until it is cancelled).
+
+        Each round is a run; this client begins one after the other, so closing it ends them after
+        the present one. Raises what `submit` raises for the first round.
+        """
+        order = analyses.checked(
+            topics,
+            analysis={
+                "timeout_s": timeout_s, "max_retries": max_retries, "batch_size": batch_size,
+                "chat_model": chat_model, "tool_model": tool_model,
+            },
+            iterations=iterations, delay_s=delay_s, concurrency=concurrency, language=language,
+            priority=priority,
+        )  # fmt: skip
+        driven = Rounds(self.deps, order)
+        self._driven = [one for one in self._driven if not one.over] + [driven]
+        return AsyncAnalysis(self.deps, await driven.begin(), driven)
+
     async def get(self, run_id: str) -> AsyncRun:
         """Take a handle on a run by its id. Raises BadInputError for an unknown one."""
         return await known_run(self.deps, run_id)
@@ -222,6 +259,7 @@ class Castline:
         self.portal.close()
 
     run = blocking(AsyncCastline.run, RunHandle)
+    analyze = blocking(AsyncCastline.analyze, AnalysisHandle)
     discuss = blocking(AsyncCastline.discuss, DiscussionHandle)
     get = blocking(AsyncCastline.get, RunHandle)
     discussion = blocking(AsyncCastline.discussion, DiscussionHandle)

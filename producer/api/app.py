@@ -9,7 +9,7 @@ from fastapi import FastAPI
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 
-from producer.api import discussions, events, health, limits, problems, runs
+from producer.api import analyses, discussions, events, health, limits, problems, runs
 from producer.api.door import Door
 from producer.api.schema import described
 from producer.api.site import Opener, site_on
@@ -48,7 +48,14 @@ def create_app(settings: Settings, *, opened: Opener = open_deps) -> FastAPI:
     )
     app.openapi = lambda: described(app)  # type: ignore[method-assign]  # as FastAPI documents it
     problems.install(app)
-    for router in (runs.router, discussions.router, events.router, limits.router, health.router):
+    for router in (
+        runs.router,
+        analyses.router,
+        discussions.router,
+        events.router,
+        limits.router,
+        health.router,
+    ):
         app.include_router(router)
     return app
 

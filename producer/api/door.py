@@ -23,7 +23,9 @@ log = logging.getLogger("castline.api")
 
 OPEN = frozenset({"/health", "/ready", "/docs", "/openapi.json"})
 WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
-BODY_BYTES, RUN_BODY_BYTES = 512 * 1024, 48 * 1024 * 1024
+MIB = 1024 * 1024
+BODY_BYTES = MIB // 2
+LARGER_BYTES = {"/runs": 48 * MIB, "/analyses": 8 * MIB, "/analyze": 8 * MIB}
 
 
 @dataclass
@@ -148,5 +150,5 @@ def body_refused(scope: Scope, headers: Headers) -> Response | None:
 
 
 def most_bytes(scope: Scope) -> int:
-    """How large a body may be: pictures come with runs only."""
-    return RUN_BODY_BYTES if scope["path"] == "/runs" else BODY_BYTES
+    """How large a body may be: runs come with pictures, analyses with many topics."""
+    return LARGER_BYTES.get(scope["path"], BODY_BYTES)

@@ -111,7 +111,7 @@ def problem_of(error: CastlineError) -> JSONResponse:
     hint = error.hint
     match error:
         case NotFoundError():
-            return problem(404, str(error))
+            return problem(404, str(error), hint=hint)
         case ConflictError():
             return problem(409, str(error), wait_s=error.wait_s)
         case TooManyError():

@@ -10,7 +10,7 @@ from starlette.responses import Response
 from producer import incomplete, redo
 from producer.api.bodies import RunBody, order_of
 from producer.api.idempotency import IdempotencyKey, Making, made, once
-from producer.api.problems import TooManyError
+from producer.api.problems import NotFoundError, TooManyError
 from producer.api.site import Caller, OwnRun, Site, ThisSite
 from producer.orders import Order, placed
 from producer.request import left_open
@@ -143,7 +143,10 @@ async def show(run_id: OwnRun, site: ThisSite) -> RunStatus:
 @router.get("/{run_id}/results")
 async def results(run_id: OwnRun, site: ThisSite) -> RunResult:
     """Show what a run has made so far: cards, calendars, tweets, the names of its pictures."""
-    return await result_of(site.deps, await site.deps.reader.snapshot(run_id))
+    snapshot = await site.deps.reader.snapshot(run_id)
+    if snapshot.request.analysis is not None:
+        raise NotFoundError("an analysis has no characters", hint=f"GET /analyses/{run_id}")
+    return await result_of(site.deps, snapshot)
 
 
 @router.get(

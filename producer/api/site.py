@@ -75,6 +75,13 @@ async def own_run(run_id: RunId, site: ThisSite, caller: Caller) -> str:
     return run_id
 
 
+async def own_analysis(run_id: RunId, site: ThisSite, caller: Caller) -> str:
+    """Let an analysis' owner pass. Raises NotFoundError, as for runs."""
+    if await kind_of(run_id, site, caller) != "analysis":
+        raise NotFoundError("no such analysis (it may have expired)")
+    return run_id
+
+
 async def own_session(run_id: RunId, site: ThisSite, caller: Caller) -> str:
     """Let a discussion's owner pass. Raises NotFoundError, as for runs."""
     if await kind_of(run_id, site, caller) != "discussion":
@@ -91,4 +98,5 @@ async def kind_of(run_id: str, site: Site, caller: ApiKey) -> str:
 
 
 OwnRun = Annotated[str, Depends(own_run)]
+OwnAnalysis = Annotated[str, Depends(own_analysis)]
 OwnSession = Annotated[str, Depends(own_session)]

@@ -14,7 +14,7 @@ import typer
 from pydantic import ValidationError
 
 from producer import session
-from producer.analyses import Listener, Order, Stopping, cleaned, rounds
+from producer.analyses import Listener, Order, Stopping, cleaned, config_of, rounds
 from producer.analysis_file import check_file, write_file
 from producer.analysis_results import Round, report
 from producer.analysis_view import AnalysisView
@@ -167,13 +167,15 @@ class Analysing:
         begun_s = time.monotonic()
         view = AnalysisView(progress_console, iterations=self.order.iterations)
         listener = Listener(begins=view.begins, moves=view.moves, waits=self.tell_wait)
-        told = report([], config=self.config(), seconds=0)
+        told = report([], config=config_of(self.order), seconds=0)
         with self.stoppable(), contextlib.nullcontext() if self.quiet else view:
             async for one in rounds(
                 self.deps, self.order, stopping=self.stopping, listener=listener
             ):
                 self.ended.append(one)
-                told = report(self.ended, config=self.config(), seconds=time.monotonic() - begun_s)
+                told = report(
+                    self.ended, config=config_of(self.order), seconds=time.monotonic() - begun_s
+                )
                 await asyncio.to_thread(write_file, self.path, told)
                 self.tell_round(one)
         if not self.ended:
@@ -181,19 +183,6 @@ class Analysing:
         self.tell_end(told)
         failed = told["summary"]["failed_tasks"]
         return self.code or (WITH_FAILURES if failed else DONE)
-
-    def config(self) -> dict[str, Any]:
-        """Tell how the analysis was asked for; topics are in the results."""
-        wanted = self.order.analysis
-        return {
-            "iterations": self.order.iterations,
-            "concurrency": self.order.concurrency,
-            "timeout": wanted.timeout_s,
-            "delay": self.order.delay_s,
-            "max_retries": wanted.max_retries,
-            "batch_size": wanted.batch_size,
-            "language": self.order.language,
-        }
 
     @contextlib.contextmanager
     def stoppable(self) -> Iterator[None]:

@@ -129,6 +129,20 @@ def test_a_discussion_of_one_instance_is_followed_at_the_other(
     ]  # fmt: skip
 
 
+def test_topics_are_analysed_while_one_waits_and_read_at_the_other_instance(
+    two: tuple[Instance, Instance], key: dict[str, str]
+) -> None:
+    body = {"topics": ["Night trains", "Clock towers", "Night trains"], "concurrency": 2}
+    answer = httpx.post(f"{two[0].url}/analyze", json=body, headers=key, timeout=120)
+    assert answer.status_code == 200, answer.text
+    told = answer.json()
+    assert [r["topic"] for r in told["results"] if r["success"]] == ["Night trains", "Clock towers"]
+    assert told["summary"]["successful_tasks"] == 2
+    for path in (f"/analyses/{told['run_id']}", f"/runs/{told['run_id']}"):
+        seen = httpx.get(two[1].url + path, headers=key).json()
+        assert seen["state"] == "done"
+
+
 def test_a_revoked_key_is_refused_everywhere_at_once(
     farm: Farm, two: tuple[Instance, Instance]
 ) -> None:
@@ -148,7 +162,7 @@ def test_the_lines_of_the_documentation_run_as_they_stand(
     text = (ROOT / "docs" / "api.md").read_text()
     blocks = re.findall(r"```\n(.*?)```", text, re.DOTALL)
     lines = [line for block in blocks for line in block.splitlines() if line.startswith("curl")]
-    assert len(lines) >= 13
+    assert len(lines) >= 16
     variables = {**os.environ, "CASTLINE_API_KEY": token}
     for line in lines:
         command = line.replace("http://127.0.0.1:8000", two[0].url)
@@ -161,8 +175,9 @@ def test_the_lines_of_the_documentation_run_as_they_stand(
             check=False,
         )
         assert done.returncode == 0, (line, done.stdout, done.stderr)
-        for name, field in (("RUN", "run_id"), ("SESSION", "session")):
-            if found := re.search(rf'"{field}":"([^"]+)"', done.stdout):
+        for name, field in (("RUN", "run_id"), ("SESSION", "session"), ("ANALYSIS", "run_id")):
+            found = re.search(rf'"{field}":"([^"]+)"', done.stdout)
+            if found and (name != "ANALYSIS" or "/analyses " in line):
                 variables.setdefault(name, found[1])
 
 

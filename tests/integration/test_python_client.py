@@ -88,6 +88,30 @@ def test_a_discussion_is_begun_followed_asked_and_ended(farm: Farm) -> None:
         assert long.wait(timeout_s=60).state == "cancelled"
 
 
+def test_topics_are_analysed_in_rounds_and_told_as_document_000(farm: Farm) -> None:
+    with Castline() as castline:
+        analysis = castline.analyze(["Night trains", "Clock towers"], iterations=2, delay_s=0)
+        events = [event.state for event in analysis.events() if not event.step]
+        assert events == ["running", "finished"] * 2
+        result = analysis.wait()
+        assert result.success
+        assert [r.topic for r in result.results] == ["Night trains", "Clock towers"] * 2
+        assert all(r.analysis and not r.error_message for r in result.results)
+        assert result.report()["summary"]["total_tasks"] == 4
+        assert result.rounds[0].run_id == analysis.id
+
+
+def test_an_analysis_without_end_ends_when_it_is_cancelled(farm: Farm) -> None:
+    with Castline() as castline:
+        analysis = castline.analyze(["Night trains"], iterations=0, delay_s=0)
+        with pytest.raises(TimeoutError):
+            analysis.wait(timeout_s=0.5)
+        analysis.cancel()
+        assert analysis.wait(timeout_s=60).rounds
+        forgotten = castline.analyze(["Night trains"], iterations=0, delay_s=60)
+    assert farm.castline.json("status", forgotten.id)["topics"]["total"] == 1
+
+
 @pytest.mark.anyio
 async def test_the_asynchronous_face_does_the_same(farm: Farm) -> None:
     async with AsyncCastline() as castline:
@@ -121,6 +145,10 @@ def test_what_cannot_be_discussed_says_why(farm: Farm) -> None:
         for arguments in ({"topic": " "}, {"topic": "x", "rounds": 0}):
             with pytest.raises(BadInputError):
                 castline.discuss(**arguments)  # type: ignore[arg-type]
+        with pytest.raises(BadInputError, match="topic 2 is empty"):
+            castline.analyze(["a", " "])
+        with pytest.raises(BadInputError, match="iterations"):
+            castline.analyze(["a"], iterations=-1)
         with pytest.raises(BadInputError, match="no run"):
             castline.get("20260101-000000-aaaa")
 

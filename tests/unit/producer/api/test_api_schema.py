@@ -23,6 +23,8 @@ VALUES: list[Any] = [
 ]  # fmt: skip
 VALID: dict[str, dict[str, Any]] = {
     "/runs": TEXT,
+    "/analyses": {"topics": ["Clocks"]},
+    "/analyze": {},  # a valid one waits for workers
     "/discussions": {"topic": "Clocks"},
     "/discussions/{run_id}/questions": {"question": "Why?"},
 }
