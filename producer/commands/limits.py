@@ -94,8 +94,8 @@ def show_states(states: list[GateState], waiting: dict[str, dict[str, int]]) -> 
         table.add_column("value")
         table.add_row("provider", state.provider + (" (limits changed)" if state.changed else ""))
         table.add_row("calls at once", f"{state.slots_in_use} of {slots_text(state)}")
-        table.add_row("requests a minute", str(state.rpm or "no limit"))
-        table.add_row("tokens a minute", str(state.tpm or "no limit"))
+        table.add_row("requests a minute", rate_text(state.rpm, state.requests_in_minute))
+        table.add_row("tokens a minute", rate_text(state.tpm, state.tokens_in_minute))
         table.add_row("breaker", breaker_text(state))
         if state.blocked_s:
             table.add_row("stopped by the provider", f"{state.blocked_s:.0f} s more")
@@ -109,6 +109,11 @@ def slots_text(state: GateState) -> str:
     if state.slots_now == state.slots:
         return str(state.slots)
     return f"{state.slots_now} (of {state.slots}; the provider answered 429)"
+
+
+def rate_text(limit: int, used: int | None) -> str:
+    """Show a limit per minute, and what the last minute has taken of it."""
+    return "no limit" if used is None else f"{used:,} of {limit:,} in the last one"
 
 
 def breaker_text(state: GateState) -> str:

@@ -9,6 +9,7 @@ from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 
 from tasks.gate.exchange import Books, Exchange
+from tasks.gate.rates import TICK_US
 from tasks.gate.rules import Answer, Question
 from tasks.schemas.limits import GateState, Limits
 
@@ -70,12 +71,16 @@ class MemoryRules:
         if limits is None:
             return None
         books, now = self._books[provider], self._now_us()
-        slots = books.changes.get("slots", limits.slots)
+        rpm, tpm, slots = (
+            books.changes.get(name, getattr(limits, name)) for name in ("rpm", "tpm", "slots")
+        )
         open_until = books.open_until
         return GateState(
             provider=provider,
-            rpm=books.changes.get("rpm", limits.rpm),
-            tpm=books.changes.get("tpm", limits.tpm),
+            rpm=rpm,
+            tpm=tpm,
+            requests_in_minute=books.requests.sum(now // TICK_US) if rpm else None,
+            tokens_in_minute=books.tokens.sum(now // TICK_US) if tpm else None,
             slots=slots,
             slots_now=min(slots, books.shrunk_to or slots),
             slots_in_use=sum(until > now for until in books.slots.values()),

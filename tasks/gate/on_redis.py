@@ -10,6 +10,7 @@ from redis.exceptions import RedisError
 
 from tasks.errors import RedisAwayError
 from tasks.gate import keys
+from tasks.gate.rates import TICK_US, TICKS
 from tasks.gate.rules import Answer, Question
 from tasks.pipelining import Pipelining, Script
 from tasks.schemas.limits import GateState, Limits
@@ -104,14 +105,20 @@ class RedisRules:
             pipe.hgetall(keys.rates(provider))
             pipe.hgetall(keys.changes(provider))
             pipe.zrange(keys.slots(provider), 0, -1, withscores=True)
-            time, rates, changes, held = await pipe.execute()
-        now = (self._now_us() or int(time[0]) * 1000000 + int(time[1])) // 1000
+            pipe.hgetall(keys.window(provider))
+            time, rates, changes, held, window = await pipe.execute()
+        now_us = self._now_us() or int(time[0]) * 1000000 + int(time[1])
+        now = now_us // 1000
         open_until = int(rates.get("open_until") or 0)
-        slots = int(changes.get("slots", limits.slots))
+        rpm, tpm, slots = (
+            int(changes.get(name, getattr(limits, name))) for name in ("rpm", "tpm", "slots")
+        )
         return GateState(
             provider=provider,
-            rpm=int(changes.get("rpm", limits.rpm)),
-            tpm=int(changes.get("tpm", limits.tpm)),
+            rpm=rpm,
+            tpm=tpm,
+            requests_in_minute=in_minute(window, "r", now_us) if rpm else None,
+            tokens_in_minute=in_minute(window, "t", now_us) if tpm else None,
             slots=slots,
             slots_now=min(slots, int(rates.get("slots_now") or 0) or slots),
             slots_in_use=sum(until > now for _, until in held),
@@ -142,6 +149,16 @@ class RedisRules:
             return await self._scripts[name](where, [self._now_us(), *given])
         except (RedisError, OSError) as error:
             raise RedisAwayError(f"the gate's Redis is away: {type(error).__name__}") from error
+
+
+def in_minute(window: Mapping[str, str], kind: str, now_us: int) -> int:
+    """Sum up what exchange.lua has counted in the last minute; what is older may still be there."""
+    oldest = now_us // TICK_US - TICKS + 1
+    return sum(
+        int(amount)
+        for tick, amount in window.items()
+        if tick[0] == kind and tick[1:].isdecimal() and int(tick[1:]) >= oldest
+    )
 
 
 def arguments(question: Question) -> list[str | float]:

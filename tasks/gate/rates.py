@@ -50,6 +50,10 @@ class Window:
         """Note some, or take them back."""
         self.ticks[tick] = self.ticks.get(tick, 0) + amount
 
+    def sum(self, tick: int) -> int:
+        """Sum up the minute that ends with this quarter."""
+        return sum(amount for at, amount in self.ticks.items() if at > tick - TICKS)
+
     def wait_us(self, now: int, amount: int, limit: int) -> float:
         """How long until the minute has room; more than the limit goes alone."""
         over = sum(self.ticks.values()) - max(0, limit - amount)

@@ -58,6 +58,8 @@ class GateState(Frozen):
     """A provider's gate at one moment, for the whole cluster.
 
     `slots` is the configured or changed limit, `slots_now` what repeated 429s leave of it.
+    `requests_in_minute` and `tokens_in_minute` count what was granted in the last minute (tokens
+    as used, or as reserved while a call is under way); None where there is no limit to count for.
     `blocked_s` is the rest of a `Retry-After`, `open_s` of an open breaker.
     """
 
@@ -67,6 +69,8 @@ class GateState(Frozen):
     slots: int
     slots_now: int
     slots_in_use: int
+    requests_in_minute: int | None
+    tokens_in_minute: int | None
     breaker: Literal["closed", "open", "half-open"]
     failures: int
     open_s: float

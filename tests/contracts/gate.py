@@ -89,6 +89,18 @@ class GateContract:
         assert granted >= burst
         await gate.close()
 
+    async def test_the_state_says_what_the_last_minute_has_taken(self, rules: Rules) -> None:
+        gate = gate_on(rules, rpm=600, tpm=60_000, slots=5)
+        first = await gate.acquire("p", tokens=300)
+        await gate.acquire("p", tokens=100)
+        await gate.settle(first, used_tokens=20)
+        state = await gate.state("p")
+        assert (state.requests_in_minute, state.tokens_in_minute) == (2, 120)
+        await gate.change("p", rpm=0, tpm=0)
+        state = await gate.state("p")
+        assert (state.requests_in_minute, state.tokens_in_minute) == (None, None)
+        await gate.close()
+
     async def test_a_refused_call_takes_neither_tokens_nor_requests_nor_a_slot(
         self, rules: Rules
     ) -> None:
