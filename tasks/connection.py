@@ -4,10 +4,12 @@
 say `bytes | str | …` for every answer whatever the client decodes.
 """
 
+import asyncio
 from typing import Any
 from urllib.parse import urlsplit
 
-from redis.asyncio import BlockingConnectionPool, Redis
+from redis.asyncio import BlockingConnectionPool, Connection, Redis, SSLConnection
+from redis.asyncio import UnixDomainSocketConnection as UnixConnection
 from redis.asyncio.retry import Retry
 from redis.backoff import ExponentialBackoff
 from redis.exceptions import AuthenticationError, RedisError
@@ -20,6 +22,43 @@ TextRedis = Any
 
 CONNECTIONS = 32
 POOL_WAIT_S = 30
+
+
+class Cancellable:
+    """Ends with a cancellation that comes while a command is sent, whenever it comes.
+
+    redis-py (8.1) sends through asyncio.wait_for, which up to Python 3.11 forgets a cancellation
+    that comes in the moment in which the sending ends: the task goes on, and whoever cancelled it
+    waits for ever.
+    """
+
+    async def send_packed_command(self, *arguments: Any, **named: Any) -> None:
+        """Send a command. Raises what redis-py raises."""
+        task = asyncio.current_task()
+        before = task.cancelling() if task else 0
+        await super().send_packed_command(*arguments, **named)  # type: ignore[misc]
+        if task is not None and task.cancelling() > before:
+            await self.disconnect(nowait=True)  # type: ignore[attr-defined]  # nobody reads the answer
+            raise asyncio.CancelledError
+
+
+class CancellableTcp(Cancellable, Connection):
+    """Over TCP."""
+
+
+class CancellableTls(Cancellable, SSLConnection):
+    """Over TLS."""
+
+
+class CancellableUnix(Cancellable, UnixConnection):
+    """Over a Unix socket."""
+
+
+CANCELLABLE: dict[type, type] = {
+    Connection: CancellableTcp,
+    SSLConnection: CancellableTls,
+    UnixConnection: CancellableUnix,
+}
 
 
 def connect(url: str, *, retries: int = 3) -> TextRedis:
@@ -40,6 +79,7 @@ def connect(url: str, *, retries: int = 3) -> TextRedis:
         retry=Retry(ExponentialBackoff(cap=1.0, base=0.05), retries),
         retry_on_error=[RedisConnectionError, RedisTimeoutError],
     )
+    pool.connection_class = CANCELLABLE[pool.connection_class]
     return Redis.from_pool(pool)
 
 

@@ -132,4 +132,5 @@ T = TypeVar("T")
 async def within(waiting: Awaitable[T], seconds: float) -> None:
     """Wait for something, but not for ever."""
     with contextlib.suppress(TimeoutError):
-        await asyncio.wait_for(waiting, seconds)
+        async with asyncio.timeout(seconds):
+            await waiting

@@ -22,7 +22,8 @@ R = TypeVar("R")
 
 async def run_with_timeout(awaitable: Awaitable[T], timeout: float) -> T:  # noqa: ASYNC109
     """Wait at most `timeout` seconds. Raises asyncio.TimeoutError; the work is cancelled then."""
-    return await asyncio.wait_for(awaitable, timeout)
+    async with asyncio.timeout(timeout):
+        return await awaitable
 
 
 async def gather_with_limit(
