@@ -81,6 +81,7 @@ async def fulfil(
     deps: Deps, claim: Claim, *, made_from: str, work: Work, attempts: int = 0
 ) -> Outcome:
     """Do a claimed step and settle it."""
+    bind_contextvars(run=claim.run_id, step=claim.step)
     tally = CallTally()
     try:
         with traced(

@@ -15,6 +15,7 @@ from producer.api.schema import described
 from producer.api.site import Opener, site_on
 from tasks.deps import open_deps
 from tasks.settings import Settings
+from tasks.telemetry import shipping
 
 ABOUT = (
     "Characters, tweets and pictures, made by a cluster of workers. Everything it writes is "
@@ -31,7 +32,8 @@ def create_app(settings: Settings, *, opened: Opener = open_deps) -> FastAPI:
         app.state.site = site = site_on(deps)
         ringing = asyncio.create_task(site.bells.ring())
         try:
-            yield
+            async with shipping(deps):
+                yield
         finally:
             site.bells.close()
             await ringing

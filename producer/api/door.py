@@ -66,7 +66,13 @@ class Visit:
             self.status or "aborted",
             (time.monotonic() - self.begun_s) * 1000,
             caller.id if caller else "-",
+            extra=self._run(),
         )
+
+    def _run(self) -> dict[str, str]:
+        """Name the caller's own run that was asked about; of somebody else's nothing is noted."""
+        run = self.scope.get("path_params", {}).get("run_id", "")
+        return {"run": run} if run and 200 <= self.status < 300 else {}
 
 
 class Door:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -81,6 +82,42 @@ def test_the_folder_holds_characters_tweets_and_pictures(
 def test_both_image_workers_drew(stack: Castline, finished: dict[str, Any]) -> None:
     logs = [(stack.folder / "home" / "logs" / f"gpu-{i}.log").read_text() for i in (0, 1)]
     assert all("drew" in log for log in logs)
+
+
+def test_a_runs_log_has_the_line_of_every_step_of_all_its_workers(
+    stack: Castline, finished: dict[str, Any]
+) -> None:
+    run = finished["run_id"]
+    [listed] = [line for line in stack.json("runs")["runs"] if line["run_id"] == run]
+
+    def shipped() -> list[dict[str, Any]]:
+        lines = stack.json("logs", "--run", run, "--lines", "1000")["lines"]
+        done = {line["step"] for line in lines if line["event"] == "done"}
+        return lines if len(done) == listed["steps"] else []
+
+    lines = wait_for("a line of every step", shipped)
+    assert {line["run"] for line in lines} == {run}
+    assert all(line["task_id"] for line in lines)
+    kinds = {line["service"].split(".")[0] for line in lines}
+    assert len([kind for kind in kinds if kind.startswith("gpu-")]) == 2
+    assert TEXT not in json.dumps(lines)
+    [log] = [one for one in stack.json("logs", "--list")["logs"] if one["run"] == run]
+    assert log["lines"] == len(lines)
+    shown = stack.run("logs", "--grep", "drew", "-n", "1").stdout
+    assert re.search(r"gpu-\d.* drew \d+ pictures", shown)
+    assert stack.run("logs", "--run", "nobody").returncode == 2
+
+
+def test_the_log_is_followed_until_ctrl_c(stack: Castline) -> None:
+    following = stack.start("logs", "-f", "--json", "--grep", "done", "--service", "llm")
+    run = stack.json("persona", "--text", TEXT, "--out", "followed")["run_id"]
+    assert following.stdout is not None
+    for text in following.stdout:
+        if json.loads(text)["run"] == run:
+            break
+    following.send_signal(signal.SIGINT)
+    following.communicate(timeout=30)
+    assert following.returncode == 130
 
 
 def test_status_names_services_queues_and_gates(stack: Castline) -> None:
