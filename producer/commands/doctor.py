@@ -14,12 +14,12 @@ from rich.markup import escape
 from producer.commands.options import AsJson
 from producer.console import WITH_FAILURES, data_console, print_json, reporting
 from producer.probing import Probe, probed
-from producer.services import live_services
 from tasks.connection import check
 from tasks.deps import open_deps
 from tasks.errors import CastlineError, RedisFullError
 from tasks.images.device import gpus
 from tasks.llm.choosing import resolve_provider
+from tasks.observing.services import live_services
 from tasks.profiles import defaults_of
 from tasks.settings import Settings, load_settings
 from tasks.store import room

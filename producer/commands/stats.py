@@ -9,8 +9,8 @@ from rich.table import Table
 from producer import session
 from producer.commands.options import AsJson
 from producer.console import DONE, data_console, print_json, reporting
-from producer.stats import Stats, read_stats
 from tasks.deps import Deps
+from tasks.observing.stats import Stats, read_stats
 
 BARS = "▁▂▃▄▅▆▇█"
 

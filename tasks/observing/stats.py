@@ -3,9 +3,9 @@
 import math
 from collections import Counter
 
-from producer.services import live_services
 from tasks import measures
 from tasks.deps import Deps
+from tasks.observing.services import live_services
 from tasks.schemas.frozen import Frozen
 from tasks.store import keys, telemetry
 
