@@ -10,6 +10,7 @@ from producer.load import queue_text
 from tasks.deps import Deps
 from tasks.gate.gate import Gate
 from tasks.gate.on_redis import RedisRules
+from tasks.observing.looking import memory_line
 from tasks.observing.quarantine import counted
 from tasks.observing.queues import queue_lines
 from tasks.observing.services import live_services
@@ -48,16 +49,6 @@ async def look(deps: Deps) -> Overview:
         load=await admission.look(deps),
         memory=await memory_line(deps),
         quarantine=await counted(deps),
-    )
-
-
-async def memory_line(deps: Deps) -> MemoryLine:
-    """Read Redis' memory."""
-    found = await room.look(deps.redis)
-    return MemoryLine(
-        used_bytes=found.used_bytes,
-        most_bytes=found.most_bytes,
-        warn=found.share >= room.WARN_SHARE,
     )
 
 

@@ -13,7 +13,7 @@ _counts: Counter[str] = Counter()
 
 
 def count(name: str, by: int = 1) -> None:
-    """Count something: `call.ok`, `call.failed.rate`, `step.done`, …"""
+    """Count something: `call.ok`, `call.failed.CLASS`, `step.done`, `http.2xx`, `log.dropped`."""
     _counts[name] += by
 
 

@@ -104,7 +104,12 @@ class Presence:
         passed_s, spent_s = now_s - self._looked_s, busy_s - self._busy_s
         self._looked_s, self._busy_s = now_s, busy_s
         cpu = max(0.0, 100 * spent_s / passed_s) if passed_s > 0 else 0.0
-        self._use = {"memory_bytes": memory, "cpu_percent": round(cpu, 1)}
+        self._use = {
+            "memory_bytes": memory,
+            "cpu_percent": round(cpu, 1),
+            "machine_cpu_percent": psutil.cpu_percent(),  # since the last look
+            "machine_memory_percent": psutil.virtual_memory().percent,
+        }
         return self._use
 
     async def _look_whether_warm(self) -> None:

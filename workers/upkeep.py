@@ -16,6 +16,7 @@ from tasks.store import keys, room
 from tasks.telemetry import shipping
 from tasks.upkeep import sweep
 from workers.leadership import Leadership
+from workers.minutely import Minutely
 from workers.presence import Presence
 
 log = logging.getLogger(__name__)
@@ -63,6 +64,7 @@ async def sweep_until(deps: Deps, leadership: Leadership, stop: asyncio.Event) -
     """
     clock = asyncio.get_running_loop().time
     warned_at, calm_at, swept_at = -WARN_EVERY_S, 0.0, clock()
+    minutely = Minutely(deps)
     while not stop.is_set():
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(stop.wait(), PERIOD_S)
@@ -73,6 +75,7 @@ async def sweep_until(deps: Deps, leadership: Leadership, stop: asyncio.Event) -
                     log.info("sweep: %s", report)
                 swept_at = await forget_idle_sessions(deps, swept_at)
                 warned_at = await warn_of_scarce_memory(deps, warned_at)
+                await minutely.tend()
         except (RedisError, OSError, ServiceAwayError) as error:
             calm_at = clock() + AFTER_TROUBLE_S
             log.warning("no sweep: %s", type(error).__name__)
@@ -96,5 +99,10 @@ async def forget_idle_sessions(deps: Deps, swept_at: float) -> float:
     if now - swept_at < deps.settings.session_sweep_s:
         return swept_at
     gone = await deps.sessions.forget_idle(int(deps.settings.session_idle_s * 1000))
-    log.info("%d idle sessions are removed, %d hold a slot", len(gone), await deps.sessions.held())
+    log.info(
+        "%d idle sessions are removed with %d keys, %d hold a slot",
+        len(gone.sessions),
+        gone.keys,
+        await deps.sessions.held(),
+    )
     return now

@@ -1,140 +1,137 @@
 """How the whole system has done lately, from what all processes counted; prints nothing."""
 
-import math
 from collections import Counter
+from collections.abc import Mapping
 
-from tasks import measures
 from tasks.deps import Deps
-from tasks.observing.services import live_services
+from tasks.observing import looking
+from tasks.observing.samples import PREFIX
+from tasks.observing.times import Times, error_rate, failures, times_of
 from tasks.schemas.frozen import Frozen
-from tasks.store import keys, telemetry
-
-
-class Times(Frozen):
-    """Response times in seconds; percentiles are right to within 5 %."""
-
-    count: int = 0
-    mean_s: float = 0.0
-    p50_s: float = 0.0
-    p95_s: float = 0.0
-    p99_s: float = 0.0
+from tasks.schemas.moment import Machine, Moment, SessionCounts
+from tasks.schemas.overview import MemoryLine, QueueLine
+from tasks.schemas.quarantine import QuarantineCounts
+from tasks.store import telemetry
 
 
 class MinuteLine(Frozen):
-    """One minute (Unix seconds of its beginning): calls, failed attempts, how long calls took."""
+    """One minute (Unix seconds of its beginning): what was counted in it, and how it stood.
+
+    `waiting`, `running`, `cpu_percent` and `memory_percent` (of the busiest machine) and
+    `quarantined` are upkeep's sample of that minute, None where there is none.
+    """
 
     at: int
     calls: int
     failed: int
     p95_s: float
-
-
-class SessionCounts(Frozen):
-    """Discussions: with a slot, in the waiting room, removed since Redis began."""
-
-    active: int = 0
-    waiting: int = 0
-    expired: int = 0
+    steps: int
+    waiting: int | None
+    running: int | None
+    cpu_percent: int | None
+    memory_percent: int | None
+    quarantined: int | None
 
 
 class ServiceUse(Frozen):
-    """What a service uses of its machine."""
+    """What a service uses of its machine; CPU 100 = one core."""
 
     name: str
+    node: str
     memory_bytes: int
     cpu_percent: float
 
 
 class Stats(Frozen):
-    """Everything of a window of so many seconds."""
+    """Everything of a window of so many seconds, and how it stands now.
+
+    `response` is how long the provider took for a call that it answered, `step_time` what a step
+    took in all (waiting at the gate, retries), `http` the HTTP API up to the head of its answer.
+    """
 
     window_s: int
     calls: int
     calls_per_s: float
+    steps: int
     steps_per_s: float
     steps_failed: int
     response: Times
+    step_time: Times
+    http: Times
+    http_errors: int
     errors: dict[str, int]
     error_rate: float
+    log_lines_dropped: int
     sessions: SessionCounts
+    queues: tuple[QueueLine, ...]
+    quarantine: QuarantineCounts
+    redis: MemoryLine
     services: tuple[ServiceUse, ...]
+    machines: tuple[Machine, ...]
     trend: tuple[MinuteLine, ...]
 
 
 async def read_stats(deps: Deps, *, minutes: int) -> Stats:
     """Read the last so many minutes, the present one with what it has so far."""
-    now_ms = await deps.ledger.now_ms()
-    last = now_ms // 60_000
+    moment = await looking.look(deps)
+    last = moment.at_ms // 60_000
     by_minute = await telemetry.counted(deps.redis, first=last - minutes + 1, last=last)
-    total = sum(by_minute.values(), Counter[str]())
-    window_s = (minutes - 1) * 60 + max(1, now_ms % 60_000 // 1000)
-    errors = failures(total)
-    calls, failed = total["call.ok"], sum(errors.values())
-    counts = await deps.redis.hgetall(keys.SESSIONS_COUNTS)
+    return stats_of(moment, by_minute, minutes=minutes)
+
+
+def stats_of(moment: Moment, by_minute: Mapping[int, Counter[str]], *, minutes: int) -> Stats:
+    """Sum so many minutes up to a moment up."""
+    last = moment.at_ms // 60_000
+    span = range(last - minutes + 1, last + 1)
+    window_s = (minutes - 1) * 60 + max(1, moment.at_ms % 60_000 // 1000)
+    total = sum((by_minute.get(minute, Counter()) for minute in span), Counter[str]())
     return Stats(
         window_s=window_s,
-        calls=calls,
-        calls_per_s=round(calls / window_s, 3),
+        calls=total["call.ok"],
+        calls_per_s=round(total["call.ok"] / window_s, 3),
+        steps=total["step.done"],
         steps_per_s=round(total["step.done"] / window_s, 3),
         steps_failed=total["step.failed"],
         response=times_of(total),
-        errors=errors,
-        error_rate=round(failed / (calls + failed), 4) if calls + failed else 0.0,
-        sessions=SessionCounts(
-            active=await deps.sessions.held(),
-            waiting=len(await deps.sessions.waiting()),
-            expired=int(counts.get("expired", 0)),
-        ),
+        step_time=times_of(total, "step"),
+        http=times_of(total, "http"),
+        http_errors=total["http.5xx"],
+        errors=failures(total),
+        error_rate=error_rate(total),
+        log_lines_dropped=total["log.dropped"],
+        sessions=moment.sessions,
+        queues=moment.queues,
+        quarantine=moment.quarantine,
+        redis=moment.redis,
         services=tuple(
-            ServiceUse(name=s.name, memory_bytes=s.memory_bytes, cpu_percent=s.cpu_percent)
-            for s in await live_services(deps)
+            ServiceUse(
+                name=service.name,
+                node=service.node,
+                memory_bytes=service.memory_bytes,
+                cpu_percent=service.cpu_percent,
+            )
+            for service in moment.services
         ),
-        trend=tuple(minute_line(minute, by_minute.get(minute, Counter()))
-                    for minute in range(last - minutes + 1, last + 1)),
-    )  # fmt: skip
-
-
-def failures(total: Counter[str]) -> dict[str, int]:
-    """Count failed attempts by class."""
-    prefix = "call.failed."
-    return {n.removeprefix(prefix): c for n, c in sorted(total.items()) if n.startswith(prefix)}
+        machines=moment.machines,
+        trend=tuple(minute_line(minute, by_minute.get(minute, Counter())) for minute in span),
+    )
 
 
 def minute_line(minute: int, counts: Counter[str]) -> MinuteLine:
     """Sum one minute up."""
+
+    def sampled(name: str) -> int | None:
+        return counts.get(f"{PREFIX}{name}")
+
     return MinuteLine(
         at=minute * 60,
         calls=counts["call.ok"],
         failed=sum(failures(counts).values()),
         p95_s=times_of(counts).p95_s,
+        steps=counts["step.done"],
+        waiting=sampled("waiting"),
+        running=sampled("running"),
+        cpu_percent=sampled("cpu_percent"),
+        memory_percent=sampled("memory_percent"),
+        quarantined=sampled("quarantined"),
     )
-
-
-def times_of(total: Counter[str], name: str = "call") -> Times:
-    """Put the buckets of a measure together."""
-    prefix = f"{name}.t."
-    buckets = sorted(
-        (int(key.removeprefix(prefix)), count)
-        for key, count in total.items()
-        if key.startswith(prefix)
-    )
-    count = sum(share for _, share in buckets)
-    if not count:
-        return Times()
-    return Times(
-        count=count,
-        mean_s=round(total[f"{name}.ms"] / count / 1000, 4),
-        p50_s=percentile(buckets, count, 0.50),
-        p95_s=percentile(buckets, count, 0.95),
-        p99_s=percentile(buckets, count, 0.99),
-    )
-
-
-def percentile(buckets: list[tuple[int, int]], count: int, share: float) -> float:
-    """Find the bucket that a share of all lies below."""
-    wanted, seen = math.ceil(count * share), 0
-    for bucket, number in buckets:
-        seen += number
-        if seen >= wanted:
-            return round(measures.seconds_of(bucket), 4)
-    return 0.0

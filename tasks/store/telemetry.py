@@ -54,6 +54,24 @@ def add_lines() -> str:
     return files("tasks.store").joinpath("lua").joinpath("add_lines.lua").read_text()
 
 
+async def note_sample(redis: TextRedis, values: Mapping[str, int], *, minute: int) -> None:
+    """Note how things stand in one minute; later values of the same minute replace earlier ones."""
+    async with redis.pipeline(transaction=True) as pipe:
+        pipe.hset(keys.counts(minute), mapping=dict(values))
+        pipe.expire(keys.counts(minute), COUNTS_S)
+        await pipe.execute()
+
+
+async def totals(redis: TextRedis) -> Counter[str]:
+    """Read what all processes ever counted."""
+    return Counter({name: int(value) for name, value in (await redis.hgetall(keys.TOTALS)).items()})
+
+
+async def forget_older(redis: TextRedis, horizon_ms: int) -> None:
+    """Drop lines from the log of all that are older than a moment (Redis milliseconds)."""
+    await redis.xtrim(keys.LOG, minid=str(horizon_ms), approximate=True)
+
+
 async def lines_before(
     redis: TextRedis, stream: str, *, since_ms: int, before: str = "+", count: int = PAGE
 ) -> list[LogLine]:
