@@ -31,6 +31,11 @@ def take() -> dict[str, int]:
     return dict(taken)
 
 
+def end_s_of(bucket: int) -> float:
+    """Where a bucket ends."""
+    return float(2 ** ((bucket + 0.5) / PER_DOUBLING)) / 1000
+
+
 def seconds_of(bucket: int) -> float:
     """The middle of a bucket."""
     return float(2 ** (bucket / PER_DOUBLING)) / 1000

@@ -1,15 +1,18 @@
-"""What upkeep's leader does once a minute: note how everything stands, drop log lines that are old.
+"""What upkeep's leader does once a minute: note how everything stands, tell alerts, drop old lines.
 
 Trouble with Redis costs the minute, never a sweep.
 """
 
+import asyncio
 import logging
 
-from redis.exceptions import RedisError
+from redis.exceptions import OutOfMemoryError, RedisError
 
 from tasks.deps import Deps
 from tasks.observing import looking, samples
+from tasks.observing.alarms import Alarms, Changes
 from tasks.store import telemetry
+from workers.webhook import tell
 
 log = logging.getLogger(__name__)
 
@@ -19,7 +22,9 @@ class Minutely:
 
     def __init__(self, deps: Deps) -> None:
         self._deps = deps
+        self._alarms = Alarms(deps)
         self._done = 0
+        self._telling: set[asyncio.Task[None]] = set()
 
     async def tend(self) -> None:
         """Look, if a minute has begun since the last time."""
@@ -34,6 +39,22 @@ class Minutely:
 
     async def _look(self, now_ms: int) -> None:
         moment = await looking.look(self._deps)
-        await samples.note(self._deps, moment)
+        try:
+            await samples.note(self._deps, moment)
+        except OutOfMemoryError:
+            log.warning("no sample of this minute: Redis is full")
+        self._tell(await self._alarms.review(moment))
         horizon_ms = now_ms - self._deps.settings.retention_s * 1000
         await telemetry.forget_older(self._deps.redis, horizon_ms)
+
+    def _tell(self, changes: Changes) -> None:
+        """Say what began and what ended, here and where the settings say; wait for nobody."""
+        for alert in changes.begun:
+            log.warning("alert: %s", alert.text, extra={"alert": alert.id})
+        for alert in changes.ended:
+            log.info("alert over: %s", alert.text, extra={"alert": alert.id})
+        url = self._deps.settings.alert_url.get_secret_value()
+        if url and (changes.begun or changes.ended):
+            task = asyncio.create_task(tell(url, changes))
+            self._telling.add(task)
+            task.add_done_callback(self._telling.discard)

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Annotated
 
 import typer
@@ -13,6 +14,7 @@ from producer.console import DONE, data_console, print_json, reporting
 from tasks.deps import Deps
 from tasks.observing.stats import MinuteLine, Stats, read_stats
 from tasks.observing.times import Times
+from tasks.schemas.alerts import Alert
 from tasks.store.room import Room
 
 BARS = "▁▂▃▄▅▆▇█"
@@ -47,6 +49,7 @@ def show_stats(found: Stats, *, minutes: int, trend: bool) -> None:
     data_console.print("Now:")
     data_console.print(table_of(standing(found)), "")
     show_services(found)
+    show_alerts(found.alerts)
     if trend:
         show_trend(found.trend)
 
@@ -109,6 +112,27 @@ def show_services(found: Stats) -> None:
     for one in found.services:
         table.add_row(one.name, f"{one.memory_bytes / 1e6:,.0f} MB", f"{one.cpu_percent:.0f}%")
     data_console.print(table)
+
+
+def show_alerts(alerts: Sequence[Alert]) -> None:
+    """Draw what is wrong, or say that nothing is."""
+    data_console.print()
+    if not alerts:
+        data_console.print("Alerts: none")
+        return
+    data_console.print("Alerts:")
+    for alert in alerts:
+        data_console.print(f"  {alert_text(alert)}", style="yellow", markup=False, soft_wrap=True)
+        if alert.hint:
+            data_console.print(f"    → {alert.hint}", markup=False, soft_wrap=True)
+
+
+def alert_text(alert: Alert) -> str:
+    """Write an alert, with since when it is known."""
+    if not alert.since_ms:
+        return alert.text
+    at = datetime.fromtimestamp(alert.since_ms / 1000).astimezone()
+    return f"{alert.text} (since {at:%m-%d %H:%M})"
 
 
 def show_trend(trend: Sequence[MinuteLine]) -> None:

@@ -20,6 +20,7 @@ async def look(deps: Deps) -> Moment:
         gates=tuple(await live_gates(deps)),
         redis=await memory_line(deps),
         quarantine=await counted(deps),
+        bad_messages=int(await deps.redis.hget(keys.BAD_MESSAGE_COUNTS, "quarantined") or 0),
         sessions=await session_counts(deps),
     )
 

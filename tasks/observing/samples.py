@@ -14,7 +14,10 @@ async def note(deps: Deps, moment: Moment) -> None:
 
 
 def sample_of(moment: Moment) -> dict[str, int]:
-    """Say how a moment stands, in whole numbers: counts, and percent of the busiest machine."""
+    """Say how a moment stands, in whole numbers: counts, and percent of the busiest machine.
+
+    `cpu_percent:NODE` is each machine's own.
+    """
     machines = moment.machines
     return {
         "waiting": moment.waiting,
@@ -23,4 +26,5 @@ def sample_of(moment: Moment) -> dict[str, int]:
         "services": len(moment.services),
         "cpu_percent": round(max((m.cpu_percent for m in machines), default=0)),
         "memory_percent": round(max((m.memory_percent for m in machines), default=0)),
+        **{f"cpu_percent:{m.node}": round(m.cpu_percent) for m in machines},
     }

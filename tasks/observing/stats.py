@@ -1,12 +1,14 @@
 """How the whole system has done lately, from what all processes counted; prints nothing."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from tasks.deps import Deps
 from tasks.observing import looking
+from tasks.observing.alarms import firing
 from tasks.observing.samples import PREFIX
 from tasks.observing.times import Times, error_rate, failures, times_of
+from tasks.schemas.alerts import Alert
 from tasks.schemas.frozen import Frozen
 from tasks.schemas.moment import Machine, Moment, SessionCounts
 from tasks.schemas.overview import MemoryLine, QueueLine
@@ -68,6 +70,7 @@ class Stats(Frozen):
     redis: MemoryLine
     services: tuple[ServiceUse, ...]
     machines: tuple[Machine, ...]
+    alerts: tuple[Alert, ...]
     trend: tuple[MinuteLine, ...]
 
 
@@ -76,10 +79,17 @@ async def read_stats(deps: Deps, *, minutes: int) -> Stats:
     moment = await looking.look(deps)
     last = moment.at_ms // 60_000
     by_minute = await telemetry.counted(deps.redis, first=last - minutes + 1, last=last)
-    return stats_of(moment, by_minute, minutes=minutes)
+    alerts = await firing(deps, moment)
+    return stats_of(moment, by_minute, minutes=minutes, alerts=alerts)
 
 
-def stats_of(moment: Moment, by_minute: Mapping[int, Counter[str]], *, minutes: int) -> Stats:
+def stats_of(
+    moment: Moment,
+    by_minute: Mapping[int, Counter[str]],
+    *,
+    minutes: int,
+    alerts: Sequence[Alert] = (),
+) -> Stats:
     """Sum so many minutes up to a moment up."""
     last = moment.at_ms // 60_000
     span = range(last - minutes + 1, last + 1)
@@ -113,6 +123,7 @@ def stats_of(moment: Moment, by_minute: Mapping[int, Counter[str]], *, minutes: 
             for service in moment.services
         ),
         machines=moment.machines,
+        alerts=tuple(alerts),
         trend=tuple(minute_line(minute, by_minute.get(minute, Counter())) for minute in span),
     )
 

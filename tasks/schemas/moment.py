@@ -17,7 +17,10 @@ class SessionCounts(Frozen):
 
 
 class Moment(Frozen):
-    """Services that beat, queues, gates, Redis' memory, what is in quarantine, discussions."""
+    """Services that beat, queues, gates, Redis' memory, what is in quarantine, discussions.
+
+    `bad_messages` counts those that ever went into quarantine.
+    """
 
     at_ms: int
     services: tuple[ServiceLine, ...] = ()
@@ -25,6 +28,7 @@ class Moment(Frozen):
     gates: tuple[GateState, ...] = ()
     redis: MemoryLine
     quarantine: QuarantineCounts
+    bad_messages: int = 0
     sessions: SessionCounts = SessionCounts()
 
     @property

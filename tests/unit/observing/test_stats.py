@@ -2,11 +2,9 @@
 
 from collections import Counter
 from collections.abc import AsyncIterator
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from fakeredis import FakeAsyncRedis
 
 from producer.commands.stats import minute_cells, spark, times_text
 from tasks.gate.on_redis import RedisRules
@@ -15,10 +13,8 @@ from tasks.observing.stats import read_stats, stats_of
 from tasks.observing.times import Times
 from tasks.routing import LLM_QUEUES
 from tasks.schemas.limits import Limits
-from tasks.store import keys, room, telemetry
-from tasks.store.ledger import Ledger
-from tasks.store.room import Room
-from tasks.store.sessions import Sessions
+from tasks.store import keys, telemetry
+from tests.unit.observing.cluster import cluster
 from tests.unit.observing.moments import MINUTE, WORKER, moment
 
 
@@ -56,20 +52,10 @@ def test_a_persons_lines() -> None:
 
 @pytest.fixture
 async def deps(anyio_backend: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Any]:
-    """Open an empty Redis, which has room (fakeredis has no INFO)."""
-
-    async def roomy(_: Any) -> Room:
-        return Room(used_bytes=5, most_bytes=0)
-
-    monkeypatch.setattr(room, "look", roomy)
-    redis: Any = FakeAsyncRedis(decode_responses=True)
-    yield SimpleNamespace(
-        redis=redis,
-        ledger=Ledger(redis, owner="n/1"),
-        sessions=Sessions(redis, slots=1),
-        settings=SimpleNamespace(picture_batch=1),
-    )
-    await redis.aclose()
+    """Open an empty cluster."""
+    found = cluster(monkeypatch)
+    yield found
+    await found.redis.aclose()
 
 
 @pytest.mark.anyio
