@@ -11,13 +11,13 @@ from rich.table import Table
 from producer import session
 from producer.commands.options import AsJson
 from producer.console import DONE, data_console, print_json, reporting
+from producer.spark import spark
 from tasks.deps import Deps
 from tasks.observing.stats import MinuteLine, Stats, read_stats
 from tasks.observing.times import Times
 from tasks.schemas.alerts import Alert
 from tasks.store.room import Room
 
-BARS = "▁▂▃▄▅▆▇█"
 NONE = "-"
 COLUMNS = ("minute", "calls", "failed", "p95", "steps", "waiting", "running", "CPU", "memory")
 
@@ -173,11 +173,3 @@ def table_of(rows: list[tuple[str, str]]) -> Table:
     for name, text in rows:
         table.add_row(f"  {name}", text)
     return table
-
-
-def spark(values: list[int]) -> str:
-    """Draw numbers as a line of bars."""
-    most = max(values, default=0)
-    if not most:
-        return BARS[0] * len(values)
-    return "".join(BARS[round(value / most * (len(BARS) - 1))] for value in values)

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from producer.commands.stats import minute_cells, spark, times_text
+from producer.commands.stats import minute_cells, times_text
+from producer.spark import spark
 from tasks.gate.on_redis import RedisRules
 from tasks.observing import samples
 from tasks.observing.stats import read_stats, stats_of
