@@ -30,6 +30,7 @@ class Shipping:
         self._deps = deps
         self._kept: Counter[str] = Counter()
         self._task: asyncio.Task[None] | None = None
+        self._ending = False
 
     async def begin(self) -> None:
         """Ship from now on."""
@@ -37,6 +38,7 @@ class Shipping:
 
     async def end(self) -> None:
         """Stop, and ship what is left; a Redis that does not answer is not waited for."""
+        self._ending = True  # a cancellation may get lost in a client's own timeout
         if self._task is not None:
             self._task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
@@ -64,7 +66,7 @@ class Shipping:
             logs.buffer.drop(len(lines))
 
     async def _for_ever(self) -> None:
-        while True:
+        while not self._ending:
             await asyncio.sleep(EVERY_S)
             await self.once()
 

@@ -11,6 +11,7 @@ from redis.exceptions import RedisError
 
 from tasks.deps import Deps, open_deps
 from tasks.errors import ServiceAwayError
+from tasks.presence import Presence
 from tasks.routing import node_label
 from tasks.settings import Settings
 from tasks.store import keys
@@ -18,7 +19,6 @@ from tasks.telemetry import shipping
 from tasks.upkeep import sweep
 from workers.leadership import Leadership
 from workers.minutely import Minutely
-from workers.presence import Presence
 
 log = logging.getLogger(__name__)
 
@@ -33,16 +33,13 @@ async def run_upkeep(settings: Settings) -> int:
     name = f"upkeep-{os.getpid()}@{node_label(settings.node)}"
     presence = Presence(deps.redis, settings, name=name)
     leadership = Leadership(deps.redis, keys.LEADER, name=name, lease_ms=LEADER_MS)
-    beat = asyncio.create_task(presence.beat_for_ever())
     try:
-        async with shipping(deps), metrics(deps):
-            await sweep_until(deps, leadership, stop_event())
+        async with presence.beating(), shipping(deps), metrics(deps):
+            try:
+                await sweep_until(deps, leadership, stop_event())
+            finally:
+                await leadership.resign()
     finally:
-        beat.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await beat
-        await leadership.resign()
-        await presence.leave()
         await deps.close()
     return 0
 

@@ -157,7 +157,7 @@ def filled_quarantine(moment: Moment, _by_minute: Minutes, _limits: AlertLimits)
     if held.messages or held.steps:
         yield Alert(
             id="quarantine",
-            text=f"in quarantine: {held.messages:,} messages, {held.steps:,} steps",
+            text=f"in quarantine: {number(held.messages, 'message')}, {number(held.steps, 'step')}",
             hint="castline quarantine list",
         )
 
@@ -185,6 +185,11 @@ RULES: tuple[Rule, ...] = (
     filled_quarantine,
     lost_log_lines,
 )
+
+
+def number(count: int, noun: str) -> str:
+    """Write a count with its noun."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
 def summed(moment: Moment, by_minute: Minutes, minutes: int) -> Counter[str]:

@@ -58,13 +58,13 @@ async def test_each_alert_is_told_once_when_it_begins_and_once_when_it_ends(
     deps.ledger.pass_a_minute()
     await leader.tend()
     await other.tend()
-    assert caplog.messages == ["alert: in quarantine: 1 messages, 0 steps"]
+    assert caplog.messages == ["alert: in quarantine: 1 message, 0 steps"]
     assert caplog.records[0].levelname == "WARNING"
     await deps.redis.delete(keys.BAD_MESSAGES)
     deps.ledger.pass_a_minute()
     await other.tend()
     await leader.tend()
-    assert caplog.messages[1:] == ["alert over: in quarantine: 1 messages, 0 steps"]
+    assert caplog.messages[1:] == ["alert over: in quarantine: 1 message, 0 steps"]
 
 
 async def test_who_looks_later_sees_since_when(deps: Any) -> None:
