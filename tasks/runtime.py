@@ -20,7 +20,8 @@ from tasks.images.renderer import Renderer, open_renderer
 from tasks.logs import set_up_logging
 from tasks.portal import Portal
 from tasks.routing import node_label
-from tasks.settings import Settings, load_settings, secrets_of
+from tasks.secrets import secrets_of
+from tasks.settings import Settings, load_settings
 from tasks.store import keys
 from tasks.telemetry import Shipping
 

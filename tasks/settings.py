@@ -7,7 +7,7 @@ from functools import lru_cache
 from pathlib import Path
 from tomllib import TOMLDecodeError
 from typing import Annotated, Any, Literal
-from urllib.parse import unquote, urlsplit
+from urllib.parse import urlsplit
 
 from pydantic import (
     AfterValidator,
@@ -287,20 +287,3 @@ def variable_name(location: tuple[int | str, ...]) -> str:
 def child_environment(**extra: str) -> dict[str, str]:
     """Copy our environment for a child process, with `extra` on top."""
     return {**os.environ, **extra}
-
-
-def secrets_of(settings: Settings) -> list[str]:
-    """List every secret that the settings hold, so that no log line does."""
-    own = [value for _, value in settings if isinstance(value, SecretStr)]
-    tables = [table.api_key for table in settings.providers.values()]
-    values = [secret.get_secret_value() for secret in (*own, *tables)]
-    note = settings.stack()
-    urls = [*values, note.redis_url if note else ""]
-    return [*values, *(password for url in urls if (password := password_in(url)))]
-
-
-def password_in(url: str) -> str:
-    """Find the password in an address of Redis; "" when there is none."""
-    if not url.startswith(("redis://", "rediss://")):
-        return ""
-    return unquote(urlsplit(url).password or "")

@@ -11,7 +11,8 @@ from fastapi import FastAPI
 
 from tasks.logs import set_up_logging
 from tasks.routing import node_label
-from tasks.settings import Settings, secrets_of
+from tasks.secrets import secrets_of
+from tasks.settings import Settings
 
 GRACE_S = 20
 

@@ -15,7 +15,8 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from tasks import logs
 from tasks.logs import LineBuffer, Redaction, ServiceHandler, bind_ids, unbind_ids
 from tasks.schemas.ledger import Claim
-from tasks.settings import Settings, secrets_of
+from tasks.secrets import secrets_of
+from tasks.settings import Settings
 from tasks.store.leases import LeaseKeeper
 
 SECRET = 'open"sesame\\1'
