@@ -1,5 +1,7 @@
 """`stats`: response times, errors, throughput, queues, discussions, what each service uses."""
 
+import asyncio
+import contextlib
 import time
 from collections.abc import Sequence
 from datetime import datetime
@@ -11,6 +13,7 @@ from rich.table import Table
 from producer import session
 from producer.commands.options import AsJson
 from producer.console import DONE, data_console, print_json, reporting
+from producer.following import interruptible
 from producer.spark import spark
 from tasks.deps import Deps
 from tasks.observing.stats import MinuteLine, Stats, read_stats
@@ -19,6 +22,7 @@ from tasks.schemas.alerts import Alert
 from tasks.store.room import Room
 
 NONE = "-"
+EVERY_S = 2.0
 COLUMNS = ("minute", "calls", "failed", "p95", "steps", "waiting", "running", "CPU", "memory")
 
 
@@ -26,17 +30,37 @@ COLUMNS = ("minute", "calls", "failed", "p95", "steps", "waiting", "running", "C
 def stats(
     window: Annotated[int, typer.Option("--window", min=1, max=1440, help="Minutes back.")] = 15,
     trend: Annotated[bool, typer.Option("--trend", help="Also minute by minute.")] = False,
+    follow: Annotated[
+        bool, typer.Option("--follow", "-f", help="Again every 2 s, until Ctrl-C.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Show how the whole system has done lately, and how it stands."""
+    """Show how the whole system has done lately, how it stands, and what is wrong.
 
-    async def show(deps: Deps) -> int:
-        found = await read_stats(deps, minutes=window)
-        if as_json:
+    With --json one object; with --json -f an object on each line.
+    """
+
+    def draw(found: Stats) -> None:
+        if as_json and follow:
+            data_console.file.write(found.model_dump_json() + "\n")
+            data_console.file.flush()
+        elif as_json:
             print_json(found)
         else:
             show_stats(found, minutes=window, trend=trend)
-        return DONE
+
+    async def show(deps: Deps) -> int:
+        with interruptible() as interruption:
+            while not interruption.stop.is_set():
+                found = await read_stats(deps, minutes=window)
+                if follow and not as_json:
+                    data_console.clear()
+                draw(found)
+                if not follow:
+                    return DONE
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(interruption.stop.wait(), EVERY_S)
+        return interruption.code
 
     raise typer.Exit(session.run(show))
 

@@ -138,7 +138,18 @@ def test_statistics_and_metrics_count_what_the_runs_did(
     assert all(one["memory_bytes"] > 10**7 for one in stats["services"])
     shown = stack.run("stats", "--trend").stdout
     assert f"{made} answered" in shown
+    assert "Alerts" in shown
     assert max(map(len, shown.splitlines())) <= 80
+
+
+def test_statistics_are_followed_until_ctrl_c(stack: Castline) -> None:
+    following = stack.start("stats", "-f", "--json")
+    assert following.stdout is not None
+    looks = [json.loads(following.stdout.readline()) for _ in range(2)]
+    assert all(look["window_s"] > 0 for look in looks)
+    following.send_signal(signal.SIGINT)
+    following.communicate(timeout=30)
+    assert following.returncode == 130
 
 
 def test_the_log_is_followed_until_ctrl_c(stack: Castline) -> None:
