@@ -29,22 +29,19 @@ class Shipping:
     def __init__(self, deps: Deps) -> None:
         self._deps = deps
         self._kept: Counter[str] = Counter()
+        self._stop = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
-        self._ending = False
 
     async def begin(self) -> None:
         """Ship from now on."""
-        self._task = asyncio.create_task(self._for_ever(), context=Context())
+        self._task = asyncio.create_task(self._until_stopped(), context=Context())
 
     async def end(self) -> None:
-        """Stop, and ship what is left; a Redis that does not answer is not waited for."""
-        self._ending = True  # a cancellation may get lost in a client's own timeout
+        """Ship what is left, and stop; a Redis that does not answer is not waited for."""
+        self._stop.set()
         if self._task is not None:
+            await asyncio.wait([self._task], timeout=LAST_S)
             self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self.once(), LAST_S)
 
     async def once(self) -> None:
         """Ship what there is."""
@@ -65,9 +62,12 @@ class Shipping:
         except (RedisError, OSError):
             logs.buffer.drop(len(lines))
 
-    async def _for_ever(self) -> None:
-        while not self._ending:
-            await asyncio.sleep(EVERY_S)
+    async def _until_stopped(self) -> None:
+        last = False
+        while not last:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._stop.wait(), EVERY_S)
+            last = self._stop.is_set()
             await self.once()
 
 

@@ -1,5 +1,6 @@
 """Lines and counts reach Redis, and a Redis that is away costs lines but no call."""
 
+import asyncio
 import logging
 from collections.abc import AsyncIterator
 from types import SimpleNamespace
@@ -109,3 +110,20 @@ async def test_what_is_logged_last_is_shipped_before_the_end(deps: Any) -> None:
     async with shipping(deps):
         logged("", "last words")
     assert await events_in(deps, keys.LOG) == ["last words"]
+
+
+async def test_a_redis_that_hangs_holds_nobody_up_at_the_end(
+    deps: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun = asyncio.Event()
+
+    async def hang(*_: Any, **__: Any) -> None:
+        begun.set()
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(telemetry, "ship", hang)
+    monkeypatch.setattr("tasks.telemetry.EVERY_S", 0.01)
+    monkeypatch.setattr("tasks.telemetry.LAST_S", 0.01)
+    async with asyncio.timeout(10), shipping(deps):
+        logged("", "never shipped")
+        await begun.wait()
