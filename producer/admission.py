@@ -3,11 +3,8 @@
 import asyncio
 
 from producer.load import assess, calls_per_s, overloaded
-from producer.services import live_services
 from tasks.deps import Deps
-from tasks.gate.gate import Gate
-from tasks.gate.on_redis import RedisRules
-from tasks.schemas.limits import GateState
+from tasks.observing.gates import live_gates
 from tasks.schemas.load import Backlog, Load, Thresholds
 from tasks.schemas.plan import RunPlan
 
@@ -37,11 +34,3 @@ async def judged(deps: Deps, backlog: Backlog) -> Load:
     thresholds = Thresholds(high=settings.queue_high_calls, most=settings.queue_most_calls)
     pace, gates = await asyncio.gather(deps.backlog.pace(), live_gates(deps))
     return assess(backlog, thresholds, rate=calls_per_s(gates, pace))
-
-
-async def live_gates(deps: Deps) -> list[GateState]:
-    """Read the gates of the providers that live workers call."""
-    gate = Gate(RedisRules(deps.redis), {})
-    known = set(await gate.known())
-    called = {service.provider for service in await live_services(deps)}
-    return [await gate.state(name) for name in sorted(called & known)]

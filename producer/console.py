@@ -2,6 +2,7 @@
 
 import functools
 import json
+import os
 import sys
 import traceback
 from collections.abc import Callable
@@ -66,6 +67,9 @@ def reporting(command: Callable[P, R]) -> Callable[P, R]:
                 hint="raise its maxmemory; what was under way goes on by itself then",
             )
             raise typer.Exit(report(full)) from None
+        except BrokenPipeError:
+            hear_no_more()
+            raise typer.Exit(DONE) from None
         except (RedisError, ConnectionError) as error:
             away = ServiceAwayError(
                 f"Redis went away ({type(error).__name__})",
@@ -76,6 +80,11 @@ def reporting(command: Callable[P, R]) -> Callable[P, R]:
             raise typer.Exit(INTERRUPTED) from None
 
     return wrapped
+
+
+def hear_no_more() -> None:
+    """Go quiet: whoever read our output (`… | head`) has enough, and Python flushes at its end."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def report(error: CastlineError) -> int:

@@ -11,9 +11,9 @@ from pathlib import Path
 import httpx
 from redis.exceptions import RedisError
 
-from producer.services import live_services
 from tasks.deps import open_deps
 from tasks.errors import BadInputError, ServiceAwayError
+from tasks.observing.services import live_services
 from tasks.settings import Settings, child_environment, read_settings
 from tasks.stackfile import StackNote
 

@@ -4,20 +4,10 @@ from collections.abc import Sequence
 
 from tasks.deps import Deps
 from tasks.errors import BadInputError
-from tasks.schemas.quarantine import BadMessage, QuarantineCounts, QuarantineLine
+from tasks.schemas.quarantine import BadMessage, QuarantineLine
 from tasks.store import bad_messages, keys
 
 Entry = BadMessage | QuarantineLine
-
-
-async def counted(deps: Deps) -> QuarantineCounts:
-    """Count what is there now."""
-    async with deps.redis.pipeline(transaction=False) as pipe:
-        pipe.hlen(keys.BAD_MESSAGES)
-        pipe.zcard(keys.QUARANTINED)
-        pipe.hget(keys.BAD_MESSAGE_COUNTS, "dropped")
-        messages, steps, dropped = await pipe.execute()
-    return QuarantineCounts(messages=messages, steps=steps, dropped_messages=int(dropped or 0))
 
 
 async def listed(deps: Deps) -> list[QuarantineLine]:

@@ -9,10 +9,10 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 from producer.changes import Makers, changed_steps, followers
-from producer.services import live_services
 from producer.standing import stage_label
 from producer.submit import check_served, send_ready
 from tasks.deps import Deps
+from tasks.observing.services import live_services
 from tasks.origins import Models
 from tasks.schemas.ledger import RunSnapshot
 from tasks.schemas.redo import DueAgain

@@ -7,10 +7,10 @@ from collections.abc import Iterable
 
 from producer.admission import admit
 from producer.plan import window
-from producer.services import live_services
 from tasks import dispatch
 from tasks.deps import Deps
 from tasks.errors import BadInputError, NoWorkerError, RedisFullError
+from tasks.observing.services import live_services
 from tasks.routing import LLM_QUEUES
 from tasks.schemas.load import Load
 from tasks.schemas.plan import Request, RunPlan

@@ -12,6 +12,8 @@ import time
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Any
 
+from structlog.contextvars import bound_contextvars
+
 from tasks import dispatch
 from tasks.deps import Deps
 from tasks.errors import BadReplyError, RefusedCallError, ServiceAwayError, TransientError
@@ -58,11 +60,15 @@ class BatchDesk:
         """Do what is due now for every run; a provider in trouble is asked again later."""
         for run_id in await self._calls.runs(self._provider.name):
             if self._is_due(run_id):
-                try:
-                    await self._serve(run_id)
-                except (TransientError, BadReplyError) as error:
-                    self._rest(run_id)
-                    log.warning("batches of %s wait: %s", run_id, error)
+                with bound_contextvars(run=run_id):
+                    await self._serve_or_rest(run_id)
+
+    async def _serve_or_rest(self, run_id: str) -> None:
+        try:
+            await self._serve(run_id)
+        except (TransientError, BadReplyError) as error:
+            self._rest(run_id)
+            log.warning("batches of %s wait: %s", run_id, error)
 
     async def _serve(self, run_id: str) -> None:
         self._untried.clear()

@@ -39,6 +39,7 @@ async def do_turn(deps: Deps, run_id: str, step: str, queue: str) -> Outcome:
     request, discussion = await discussion_of(deps, run_id)
     name = StepName.parse(step)
     agent, number = discussion.agents[name.persona], name.slot
+    bind_contextvars(agent=agent.name)
     said = await heard(deps, run_id, discussion, before=name)
     hashed = made_from(
         "turn", VERSION, models_of(deps).chat, request.language, discussion.topic,
@@ -57,7 +58,6 @@ async def do_turn(deps: Deps, run_id: str, step: str, queue: str) -> Outcome:
         return turn.model_dump(mode="json")
 
     await deps.sessions.touch(run_id)
-    bind_contextvars(session=run_id, agent=agent.name)
     return await perform(deps, run_id, step, made_from=hashed, queue=queue, work=work)
 
 

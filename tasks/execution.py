@@ -5,6 +5,7 @@ The caller brings the work; this module owns what the ledger hears of it and who
 
 import asyncio
 import logging
+import time
 from collections.abc import Awaitable, Callable
 from typing import Any, Literal, ParamSpec, TypeVar
 
@@ -81,7 +82,8 @@ async def fulfil(
     deps: Deps, claim: Claim, *, made_from: str, work: Work, attempts: int = 0
 ) -> Outcome:
     """Do a claimed step and settle it."""
-    tally = CallTally()
+    bind_contextvars(run=claim.run_id, step=claim.step)
+    tally, begun_s = CallTally(), time.monotonic()
     try:
         with traced(
             claim.step, run_id=claim.run_id, attempt=claim.attempt, worker=deps.ledger.owner
@@ -91,7 +93,7 @@ async def fulfil(
         stored = StoredDocument(made_from=made_from, document=document, usage=tally.usage)
         released = await patiently(deps.ledger.store, claim, stored)
         crashing.here("after_document")
-        note_done(stored)
+        note_done(stored, seconds=time.monotonic() - begun_s)
         await send_released(deps, claim, released)
         await go_on_in_batches(deps, claim)
         return "done"
@@ -112,10 +114,11 @@ async def fulfil(
         raise
 
 
-def note_done(stored: StoredDocument) -> None:
-    """Count a step and leave its line in the log."""
+def note_done(stored: StoredDocument, *, seconds: float) -> None:
+    """Count a step, with the seconds that it took in all, and leave its line in the log."""
     used = stored.usage
     measures.count("step.done")
+    measures.observe("step", seconds)
     tokens = used.prompt_tokens + used.completion_tokens
     log.info(
         "done",

@@ -13,7 +13,7 @@ _counts: Counter[str] = Counter()
 
 
 def count(name: str, by: int = 1) -> None:
-    """Count something: `call.ok`, `call.failed.rate`, `step.done`, …"""
+    """Count something: `call.ok`, `call.failed.CLASS`, `step.done`, `http.2xx`, `log.dropped`."""
     _counts[name] += by
 
 
@@ -29,6 +29,11 @@ def take() -> dict[str, int]:
     global _counts
     taken, _counts = _counts, Counter()
     return dict(taken)
+
+
+def end_s_of(bucket: int) -> float:
+    """Where a bucket ends."""
+    return float(2 ** ((bucket + 0.5) / PER_DOUBLING)) / 1000
 
 
 def seconds_of(bucket: int) -> float:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from celery import Task
+from structlog.contextvars import bind_contextvars
 
 from tasks.app import app
 from tasks.deps import Deps
@@ -140,6 +141,7 @@ async def settle_batch(
     deps: Deps, batch: list[Waiting], drawing: "asyncio.Future[list[Drawn]]"
 ) -> None:
     """Store every picture of a batch; each settles for itself."""
+    bind_contextvars(run=batch[0].claim.run_id, step=[waiting.claim.step for waiting in batch])
     outcomes = await asyncio.gather(
         *(settle_picture(deps, waiting, drawing, i) for i, waiting in enumerate(batch)),
         return_exceptions=True,

@@ -9,6 +9,7 @@ them.
 import asyncio
 import hashlib
 from collections.abc import Sequence
+from contextvars import Context
 from typing import Any
 
 from redis.exceptions import NoScriptError
@@ -46,7 +47,7 @@ class Pipelining:
         self._due = False
         if self._waiting:
             some, self._waiting = self._waiting[:MOST_COMMANDS], self._waiting[MOST_COMMANDS:]
-            task = asyncio.get_running_loop().create_task(self._carry(some))
+            task = asyncio.get_running_loop().create_task(self._carry(some), context=Context())
             self._under_way.add(task)
             task.add_done_callback(self._arrived)
 

@@ -5,7 +5,7 @@ Workers start and stop it, Celery's signals do in pool children; tasks only ask 
 
 import os
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,12 +20,12 @@ from tasks.images.renderer import Renderer, open_renderer
 from tasks.logs import set_up_logging
 from tasks.portal import Portal
 from tasks.routing import node_label
-from tasks.settings import Settings, load_settings, secrets_of
+from tasks.secrets import secrets_of
+from tasks.settings import Settings, load_settings
 from tasks.store import keys
-from tasks.telemetry import ship_for_ever
+from tasks.telemetry import Shipping
 
 WARM_S = 3600
-SHIP_S = 3.0
 
 
 @dataclass
@@ -67,7 +67,7 @@ class Runtime:
     portal: Portal
     deps: Deps
     gpu: Gpu | None = None
-    shipping: "Future[None] | None" = None
+    shipping: Shipping | None = None
 
     def run(self, function: Callable[..., Any], *arguments: Any) -> Any:
         """Run `function(deps, *arguments)` on the loop and wait for it.
@@ -93,8 +93,7 @@ class Runtime:
         if self.gpu is not None:
             self.gpu.close()
         if self.shipping is not None:
-            self.shipping.cancel()
-            wait([self.shipping], timeout=SHIP_S)
+            self.portal.call(self.shipping.end)
         self.portal.call(self.deps.close)
         self.portal.close()
 
@@ -116,8 +115,9 @@ def start_runtime(settings: Settings, *, models: bool, device: str = "") -> Runt
     except BaseException:
         portal.close()
         raise
-    _current = Runtime(portal, deps, Gpu(settings, device) if device else None)
-    _current.shipping = portal.start(ship_for_ever, deps)
+    ships = Shipping(deps)
+    portal.call(ships.begin)
+    _current = Runtime(portal, deps, Gpu(settings, device) if device else None, ships)
     return _current
 
 

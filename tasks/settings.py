@@ -53,6 +53,14 @@ def checked_redis(url: SecretStr) -> SecretStr:
     return url
 
 
+def checked_web(url: SecretStr) -> SecretStr:
+    """Refuse what is no web address; the message never holds it, as it may hold a token."""
+    text = url.get_secret_value()
+    if text and not (text.startswith(("http://", "https://")) and urlsplit(text).hostname):
+        raise ValueError("it looks like https://HOST/PATH")
+    return url
+
+
 def own_name(variable: str) -> Any:
     """Read a setting under the name that other tools use, too."""
     return Field(validation_alias=AliasChoices(variable, f"CASTLINE_{variable}"))
@@ -153,6 +161,14 @@ class Settings(BaseSettings):
     api_streams: int = Field(default=100, ge=1)
     api_stream_s: float = Field(default=3600.0, gt=0)
     api_origins: str = Field(default="", pattern=r"^(https?://[^\s,/]+(,https?://[^\s,/]+)*)?$")
+    alert_error_rate: float = Field(default=0.1, gt=0, le=1)
+    alert_slower: float = Field(default=2.0, gt=1)
+    alert_stuck_minutes: int = Field(default=5, ge=2, le=60)
+    alert_cpu: float = Field(default=0.8, gt=0, le=1)
+    alert_memory: float = Field(default=0.7, gt=0, le=1)
+    alert_url: Annotated[SecretStr, AfterValidator(checked_web)] = SecretStr("")
+    metrics_port: int = Field(default=0, ge=0, le=65535)
+    metrics_host: str = "127.0.0.1"
     crash: CrashPoint | Literal[""] = ""
     crash_times: int = Field(default=1, ge=1)
     flower_auth: Annotated[SecretStr | None, EmptyIsNone] = None
@@ -271,10 +287,3 @@ def variable_name(location: tuple[int | str, ...]) -> str:
 def child_environment(**extra: str) -> dict[str, str]:
     """Copy our environment for a child process, with `extra` on top."""
     return {**os.environ, **extra}
-
-
-def secrets_of(settings: Settings) -> list[str]:
-    """List every secret that the settings hold, so that no log line does."""
-    own = [value for _, value in settings if isinstance(value, SecretStr)]
-    tables = [table.api_key for table in settings.providers.values()]
-    return [secret.get_secret_value() for secret in (*own, *tables)]

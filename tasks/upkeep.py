@@ -65,7 +65,7 @@ async def resend_text(deps: Deps, run_id: str, step: str, request: Request) -> i
     length = int(await deps.redis.llen(queue))
     if await deps.ledger.overdue(run_id, step, {queue: length}) != "send":
         return 0
-    log.info("%s %s is sent again", run_id, step)
+    log.info("%s %s is sent again", run_id, step, extra={"run": run_id, "step": step})
     await asyncio.to_thread(dispatch.send_step, run_id, step, request)
     return 1
 
@@ -80,7 +80,8 @@ async def resend_picture(deps: Deps, run_id: str, step: str) -> int:
         return 0
     placed = await dispatch.send_placed(deps.ledger, run_id, step)
     if placed and not await is_busy(deps, placed):
-        log.info("%s is rung again for %s %s", placed, run_id, step)
+        told = {"run": run_id, "step": step}
+        log.info("%s is rung again for %s %s", placed, run_id, step, extra=told)
         await asyncio.to_thread(dispatch.send_picture, run_id, step, placed)
     return int(bool(placed))
 

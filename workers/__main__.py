@@ -10,7 +10,8 @@ import sys
 from tasks.errors import CastlineError, ServiceAwayError
 from tasks.logs import set_up_logging
 from tasks.routing import node_label
-from tasks.settings import Settings, load_settings, secrets_of
+from tasks.secrets import secrets_of
+from tasks.settings import Settings, load_settings
 
 OK, BAD_INPUT, SERVICE_AWAY = 0, 2, 69
 

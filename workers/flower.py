@@ -6,10 +6,10 @@ from flower.app import Flower
 from tornado.ioloop import PeriodicCallback
 
 from tasks.app import app
+from tasks.presence import Presence
 from tasks.routing import node_label
 from tasks.runtime import start_runtime, stop_runtime
 from tasks.settings import Settings
-from workers.presence import Presence
 
 PURGE_OFFLINE_S = 60
 INSPECT_EVERY_S = 10

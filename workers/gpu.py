@@ -11,10 +11,10 @@ from typing import Any
 from celery import signals
 
 from tasks.app import app, queue_of, transport_options
+from tasks.presence import Presence
 from tasks.routing import gpu_queue, node_label
 from tasks.runtime import start_runtime, stop_runtime
 from tasks.settings import Settings
-from workers.presence import Presence
 
 SOFT_LIMIT_S, HARD_LIMIT_S = 600, 660
 

@@ -10,11 +10,11 @@ from typing import Any, Literal
 from celery import signals
 
 from tasks.app import app
+from tasks.presence import Presence
 from tasks.routing import LLM_QUEUES, node_label
 from tasks.runtime import Runtime, start_runtime, stop_runtime
 from tasks.settings import Settings
 from workers.batching import submit_for_ever
-from workers.presence import Presence
 
 STOP_S = 3.0
 Pool = Literal["threads", "prefork", "solo"]

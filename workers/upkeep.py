@@ -5,23 +5,24 @@ import contextlib
 import logging
 import os
 import signal
+from collections.abc import AsyncIterator
 
 from redis.exceptions import RedisError
 
 from tasks.deps import Deps, open_deps
 from tasks.errors import ServiceAwayError
+from tasks.presence import Presence
 from tasks.routing import node_label
 from tasks.settings import Settings
-from tasks.store import keys, room
+from tasks.store import keys
 from tasks.telemetry import shipping
 from tasks.upkeep import sweep
 from workers.leadership import Leadership
-from workers.presence import Presence
+from workers.minutely import Minutely
 
 log = logging.getLogger(__name__)
 
 PERIOD_S = 1.0
-WARN_EVERY_S = 60.0
 AFTER_TROUBLE_S = 3.0
 LEADER_MS = 5000
 
@@ -32,18 +33,32 @@ async def run_upkeep(settings: Settings) -> int:
     name = f"upkeep-{os.getpid()}@{node_label(settings.node)}"
     presence = Presence(deps.redis, settings, name=name)
     leadership = Leadership(deps.redis, keys.LEADER, name=name, lease_ms=LEADER_MS)
-    beat = asyncio.create_task(presence.beat_for_ever())
     try:
-        async with shipping(deps):
-            await sweep_until(deps, leadership, stop_event())
+        async with presence.beating(), shipping(deps), metrics(deps):
+            try:
+                await sweep_until(deps, leadership, stop_event())
+            finally:
+                await leadership.resign()
     finally:
-        beat.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await beat
-        await leadership.resign()
-        await presence.leave()
         await deps.close()
     return 0
+
+
+@contextlib.asynccontextmanager
+async def metrics(deps: Deps) -> AsyncIterator[None]:
+    """Serve metrics while the block lasts, if a port is set. Raises ConfigurationError."""
+    host, port = deps.settings.metrics_host, deps.settings.metrics_port
+    if not port:
+        yield
+        return
+    from workers.scraping import serve_metrics
+
+    end = serve_metrics(deps, host=host, port=port)
+    log.info("metrics on http://%s:%d/metrics", host, port)
+    try:
+        yield
+    finally:
+        await asyncio.to_thread(end)  # a scrape under way still asks this loop
 
 
 def stop_event() -> asyncio.Event:
@@ -62,7 +77,8 @@ async def sweep_until(deps: Deps, leadership: Leadership, stop: asyncio.Event) -
     leases, which ran out, for those of the dead.
     """
     clock = asyncio.get_running_loop().time
-    warned_at, calm_at, swept_at = -WARN_EVERY_S, 0.0, clock()
+    calm_at, swept_at = 0.0, clock()
+    minutely = Minutely(deps)
     while not stop.is_set():
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(stop.wait(), PERIOD_S)
@@ -72,22 +88,10 @@ async def sweep_until(deps: Deps, leadership: Leadership, stop: asyncio.Event) -
                 if report.sent or report.moved or report.forgotten:
                     log.info("sweep: %s", report)
                 swept_at = await forget_idle_sessions(deps, swept_at)
-                warned_at = await warn_of_scarce_memory(deps, warned_at)
+                await minutely.tend()
         except (RedisError, OSError, ServiceAwayError) as error:
             calm_at = clock() + AFTER_TROUBLE_S
             log.warning("no sweep: %s", type(error).__name__)
-
-
-async def warn_of_scarce_memory(deps: Deps, warned_at: float) -> float:
-    """Say once a minute that Redis is nearly full; returns when that was last said."""
-    now = asyncio.get_running_loop().time()
-    if now - warned_at < WARN_EVERY_S:
-        return warned_at
-    found = await room.look(deps.redis)
-    if found.share < room.WARN_SHARE:
-        return warned_at
-    log.warning("Redis is nearly full: %s; a full one takes no more work", found.said)
-    return now
 
 
 async def forget_idle_sessions(deps: Deps, swept_at: float) -> float:
@@ -96,5 +100,10 @@ async def forget_idle_sessions(deps: Deps, swept_at: float) -> float:
     if now - swept_at < deps.settings.session_sweep_s:
         return swept_at
     gone = await deps.sessions.forget_idle(int(deps.settings.session_idle_s * 1000))
-    log.info("%d idle sessions are removed, %d hold a slot", len(gone), await deps.sessions.held())
+    log.info(
+        "%d idle sessions are removed with %d keys, %d hold a slot",
+        len(gone.sessions),
+        gone.keys,
+        await deps.sessions.held(),
+    )
     return now

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import os
 from collections.abc import AsyncIterator
 from importlib.metadata import PackageNotFoundError, version
 
@@ -14,7 +15,10 @@ from producer.api.door import Door
 from producer.api.schema import described
 from producer.api.site import Opener, site_on
 from tasks.deps import open_deps
+from tasks.presence import Presence
+from tasks.routing import node_label
 from tasks.settings import Settings
+from tasks.telemetry import shipping
 
 ABOUT = (
     "Characters, tweets and pictures, made by a cluster of workers. Everything it writes is "
@@ -31,7 +35,9 @@ def create_app(settings: Settings, *, opened: Opener = open_deps) -> FastAPI:
         app.state.site = site = site_on(deps)
         ringing = asyncio.create_task(site.bells.ring())
         try:
-            yield
+            presence = Presence(deps.redis, settings, name=own_name(settings))
+            async with presence.beating(), shipping(deps):
+                yield
         finally:
             site.bells.close()
             await ringing
@@ -74,6 +80,11 @@ def pages_allowed(settings: Settings) -> list[Middleware]:
             expose_headers=["Location", "Retry-After"],
         )
     ]
+
+
+def own_name(settings: Settings) -> str:
+    """Name this instance as a service."""
+    return f"api-{os.getpid()}@{node_label(settings.node)}"
 
 
 def own_version() -> str:

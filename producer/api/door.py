@@ -17,6 +17,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from producer.api.problems import problem, problem_of, redis_problem
 from producer.api.site import Site
+from tasks import measures
 from tasks.errors import CastlineError
 
 log = logging.getLogger("castline.api")
@@ -44,6 +45,8 @@ class Visit:
         """Pass a message of the answer on; an answer that has begun may take its time."""
         if message["type"] == "http.response.start":
             self.status = message["status"]
+            measures.count(f"http.{self.status // 100}xx")
+            measures.observe("http", time.monotonic() - self.begun_s)
             self.limit.reschedule(None)
         await self.send(message)
 
@@ -66,7 +69,13 @@ class Visit:
             self.status or "aborted",
             (time.monotonic() - self.begun_s) * 1000,
             caller.id if caller else "-",
+            extra=self._run(),
         )
+
+    def _run(self) -> dict[str, str]:
+        """Name the caller's own run that was asked about; of somebody else's nothing is noted."""
+        run = self.scope.get("path_params", {}).get("run_id", "")
+        return {"run": run} if run and 200 <= self.status < 300 else {}
 
 
 class Door:

@@ -3,7 +3,7 @@
 from fastapi import APIRouter
 
 from producer.api.site import ThisSite
-from producer.services import live_services
+from tasks.observing.services import live_services
 from tasks.routing import LLM_QUEUES
 from tasks.schemas.frozen import Frozen
 

@@ -4,6 +4,7 @@ from fastapi import APIRouter
 
 from producer import admission
 from producer.api.site import Caller, ThisSite
+from tasks.observing.gates import live_gates
 from tasks.schemas.frozen import Frozen
 from tasks.schemas.limits import GateState
 from tasks.schemas.load import Load
@@ -41,5 +42,5 @@ async def limits(site: ThisSite, caller: Caller) -> LimitsBody:
             streams=site.deps.settings.api_streams,
         ),
         load=await admission.look(site.deps),
-        providers=tuple(await admission.live_gates(site.deps)),
+        providers=tuple(await live_gates(site.deps)),
     )

@@ -1,12 +1,18 @@
 """Serves the API with uvicorn until Ctrl-C or SIGTERM; streams end first and go on elsewhere."""
 
 import logging
+import os
 import sys
 from collections.abc import Callable
 from types import FrameType
 
 import uvicorn
 from fastapi import FastAPI
+
+from tasks.logs import set_up_logging
+from tasks.routing import node_label
+from tasks.secrets import secrets_of
+from tasks.settings import Settings
 
 GRACE_S = 20
 
@@ -33,10 +39,15 @@ class Server(uvicorn.Server):
         super().handle_exit(sig, frame)
 
 
-def serve(app: FastAPI, *, host: str, port: int, level: str, ready: Callable[[int], None]) -> None:
+def serve(
+    app: FastAPI, *, host: str, port: int, settings: Settings, ready: Callable[[int], None]
+) -> None:
     """Serve until asked to end; `ready` is told the port."""
-    logging.basicConfig(
-        stream=sys.stderr, level=level, format="%(asctime)s %(levelname)s %(name)s %(message)s"
+    set_up_logging(
+        settings.log_level,
+        json_lines=not sys.stderr.isatty(),
+        service=f"api-{os.getpid()}@{node_label(settings.node)}",
+        secrets=secrets_of(settings),
     )
     for noisy in ("uvicorn.error", "uvicorn.asgi", "kombu", "celery"):
         logging.getLogger(noisy).setLevel(logging.WARNING)

@@ -33,7 +33,7 @@ def api(
     settings = load_settings()
     settings.broker_url()
     app = create_app(settings)
-    serve(app, host=host, port=port, level=settings.log_level, ready=lambda at: announce(host, at))
+    serve(app, host=host, port=port, settings=settings, ready=lambda at: announce(host, at))
 
 
 def announce(host: str, port: int) -> None:

@@ -14,12 +14,14 @@ from rich.markup import escape
 from producer.commands.options import AsJson
 from producer.console import WITH_FAILURES, data_console, print_json, reporting
 from producer.probing import Probe, probed
-from producer.services import live_services
 from tasks.connection import check
 from tasks.deps import open_deps
 from tasks.errors import CastlineError, RedisFullError
 from tasks.images.device import gpus
 from tasks.llm.choosing import resolve_provider
+from tasks.observing import looking
+from tasks.observing.alarms import firing
+from tasks.observing.services import live_services
 from tasks.profiles import defaults_of
 from tasks.settings import Settings, load_settings
 from tasks.store import room
@@ -77,6 +79,7 @@ async def examine(settings: Settings) -> list[Finding]:
         ("redis", lambda: redis_found(settings)),
         ("provider", lambda: provider_found(settings)),
         ("workers", lambda: workers_found(settings)),
+        ("alerts", lambda: alerts_found(settings)),
         ("blobs", lambda: blobs_found(settings)),
         ("disk", lambda: disk_found(settings)),
         ("images", images_found),
@@ -139,6 +142,20 @@ async def workers_found(settings: Settings) -> str:
     if not names:
         raise CastlineError("none", hint="start them with `castline up --detach`")
     return ", ".join(names)
+
+
+async def alerts_found(settings: Settings) -> str:
+    """Judge how the cluster stands."""
+    await check(settings.broker_url())
+    deps = await open_deps(settings)
+    try:
+        alerts = await firing(deps, await looking.look(deps))
+    finally:
+        await deps.close()
+    if alerts:
+        hints = dict.fromkeys(alert.hint for alert in alerts if alert.hint)
+        raise CastlineError("; ".join(alert.text for alert in alerts), hint="; ".join(hints))
+    return "none"
 
 
 async def blobs_found(settings: Settings) -> str:

@@ -8,11 +8,11 @@ from rich.table import Table
 from producer import session
 from producer.commands.options import AsJson
 from producer.console import data_console, print_json, reporting, say
-from producer.services import live_services
 from tasks.deps import Deps
 from tasks.errors import BadInputError
 from tasks.gate.gate import Gate
 from tasks.gate.on_redis import RedisRules
+from tasks.observing.services import live_services
 from tasks.schemas.limits import GateState
 
 Provider = Annotated[str, typer.Argument(metavar="[PROVIDER]", help="One provider; none = all.")]

@@ -12,10 +12,11 @@ from rich.table import Table
 from producer import session
 from producer.commands.options import AsJson
 from producer.console import data_console, print_json, reporting, say
-from producer.quarantine import contents, counted, find, listed, step_of
+from producer.quarantine import contents, find, listed, step_of
 from producer.redo import send_again
 from tasks.deps import Deps
 from tasks.errors import BadInputError
+from tasks.observing.quarantine import counted
 from tasks.schemas.quarantine import BadMessage, QuarantineLine
 from tasks.store import bad_messages
 

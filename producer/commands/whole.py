@@ -7,6 +7,7 @@ import typer
 from producer.commands import create, follow, stack
 from producer.commands.analyze import analyze
 from producer.commands.api import api, api_key
+from producer.commands.bench import bench
 from producer.commands.discuss import discuss
 from producer.commands.doctor import doctor
 from producer.commands.limits import limits
@@ -64,3 +65,4 @@ app.add_typer(worker, name="worker")
 app.add_typer(quarantine, name="quarantine")
 app.add_typer(discuss, name="discuss")
 app.add_typer(api_key, name="api-key")
+app.add_typer(bench, name="bench")

@@ -67,10 +67,18 @@ def pool_size(pool: str, concurrency: int, *, threads: int) -> int:
 
 @worker.command("upkeep")
 @reporting
-def upkeep() -> None:
+def upkeep(
+    metrics_port: Annotated[
+        int,
+        typer.Option(
+            "--metrics-port", min=0, max=65535, help="Serve the cluster's metrics here; 0 = no."
+        ),
+    ] = 0,
+) -> None:
     """Re-send what messages lost and keep GPUs busy; one process leads in the cluster."""
     load_settings().broker_url()
-    become(["upkeep"], child_environment())
+    extra = {"CASTLINE_METRICS_PORT": str(metrics_port)} if metrics_port else {}
+    become(["upkeep"], child_environment(**extra))
 
 
 @worker.command("gpu")

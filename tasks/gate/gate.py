@@ -10,6 +10,7 @@ import contextlib
 import uuid
 from collections import defaultdict
 from collections.abc import Mapping
+from contextvars import Context
 from dataclasses import replace
 
 from tasks.errors import ConfigurationError, ServiceAwayError
@@ -183,7 +184,7 @@ class Gate:
             )
         )
         if answer.reason and self._listener is None:
-            self._listener = asyncio.create_task(self._listen())
+            self._listener = asyncio.create_task(self._listen(), context=Context())
         return answer
 
     def _freed(self, provider: str, *, but: LineKey | None = None) -> None:
@@ -198,7 +199,7 @@ class Gate:
     def _hold(self, granted: Granted) -> Granted:
         self._held[granted.lease] = granted
         if self._keeper is None or self._keeper.done():
-            self._keeper = asyncio.create_task(self._renew_while_held())
+            self._keeper = asyncio.create_task(self._renew_while_held(), context=Context())
         return granted
 
     async def _renew_while_held(self) -> None:

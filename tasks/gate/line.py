@@ -7,6 +7,7 @@ a freed slot is taken again in the same round trip, unless callers of another pr
 import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable, Iterable, Sequence
+from contextvars import Context
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -116,7 +117,7 @@ class Line:
 
     def _start(self) -> None:
         if self._pump is None or self._pump.done():
-            self._pump = asyncio.create_task(self._ask_until_nobody_waits())
+            self._pump = asyncio.create_task(self._ask_until_nobody_waits(), context=Context())
 
     async def _ask_until_nobody_waits(self) -> None:
         while self._returns or self._unheard or self.waiting or self._reason in REGISTERED:

@@ -8,7 +8,8 @@ class ServiceLine(Frozen):
 
     LLM workers also name their `provider`, `model`, whether it can look at pictures and whether it
     has batch mode, and how many of their calls are `waiting` at the gate; image workers name their
-    `renderer`. Memory and CPU (100 = one core) are the process's and its children's.
+    `renderer`. Memory and CPU (100 = one core) are the process's and its children's; `machine_…` is
+    percent of the whole machine, whoever uses it.
     """
 
     name: str
@@ -27,3 +28,5 @@ class ServiceLine(Frozen):
     waiting: int = 0
     memory_bytes: int = 0
     cpu_percent: float = 0.0
+    machine_cpu_percent: float = 0.0
+    machine_memory_percent: float = 0.0

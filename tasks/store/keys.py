@@ -30,6 +30,8 @@ GPU_STEPS = f"{PREFIX}:gpu-steps"
 GPU_BELL = f"{PREFIX}:gpu-bell"
 LEADER = f"{PREFIX}:upkeep-leader"
 LOG = f"{PREFIX}:log"
+ALERTS = f"{PREFIX}:alerts"  # what fires, by name
+TOTALS = f"{PREFIX}:counts"  # what all processes ever counted
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import logging
 from collections import defaultdict
+from contextvars import Context
 
 import anyio
 from redis.exceptions import RedisError
@@ -26,7 +27,7 @@ class LeaseKeeper:
         """Renew this claim from now on; cancel `scope` (the work) when its lease is lost."""
         self._held[claim.run_id, claim.step] = (claim, scope)
         if self._timer is None or self._timer.done():
-            self._timer = asyncio.create_task(self._renew_while_held())
+            self._timer = asyncio.create_task(self._renew_while_held(), context=Context())
 
     def holds(self, run_id: str, step: str) -> bool:
         """Whether this process works on a step."""
@@ -56,13 +57,17 @@ class LeaseKeeper:
         try:
             lost = await self._ledger.renew(run_id, fences)
         except (RedisError, OSError) as error:  # the next turn tries again, within the lease
-            log.warning("leases of %s were not renewed: %s", run_id, type(error).__name__)
+            told = {"run": run_id, "step": sorted(fences)}
+            log.warning(
+                "leases of %s were not renewed: %s", run_id, type(error).__name__, extra=told
+            )
             return
         for step in lost:
             claim, scope = self._held.get((run_id, step), (None, None))
             if claim is None or claim.fence != fences[step]:
                 continue
-            log.warning("lease of %s %s was lost; its work stops", run_id, step)
+            told = {"run": run_id, "step": step}
+            log.warning("lease of %s %s was lost; its work stops", run_id, step, extra=told)
             self.release(claim)
             if scope is not None:
                 scope.cancel()

@@ -34,6 +34,14 @@ class Entry:
     held: int
 
 
+@dataclass(frozen=True, kw_only=True)
+class Removed:
+    """The idle sessions that were removed, and how many keys went with them."""
+
+    sessions: tuple[str, ...]
+    keys: int
+
+
 class Sessions:
     """The sessions on one Redis; all decisions are made in `lua/enter.lua`, on Redis time."""
 
@@ -119,11 +127,12 @@ class Sessions:
         """Read how many rounds there are by now; 0 before the first question."""
         return int(await self._redis.hget(keys.RunKeys(run_id).run, "rounds") or 0)
 
-    async def forget_idle(self, idle_ms: int) -> list[str]:
-        """Remove every key of sessions that nothing has happened in for so long; returns them."""
+    async def forget_idle(self, idle_ms: int) -> "Removed":
+        """Remove every key of sessions that nothing has happened in for so long."""
         seconds, micros = await self._redis.time()
         horizon = int(seconds) * 1000 + int(micros) // 1000 - idle_ms
         gone = await self._redis.zrangebyscore(keys.SESSIONS_SEEN, "-inf", horizon)
+        removed_keys = 0
         for run_id in gone:
             await self.leave(run_id)
             async with self._redis.pipeline(transaction=True) as pipe:
@@ -137,8 +146,10 @@ class Sessions:
                 pipe.hdel(keys.SESSIONS_USERS, run_id)
                 pipe.zrem(keys.SESSIONS_SEEN, run_id)
                 pipe.hincrby(keys.SESSIONS_COUNTS, "expired", 1)
-                await pipe.execute()
-        return [str(run_id) for run_id in gone]
+                removed, *_ = await pipe.execute()
+            removed_keys += removed
+            await self._redis.hincrby(keys.SESSIONS_COUNTS, "removed_keys", removed)
+        return Removed(sessions=tuple(map(str, gone)), keys=removed_keys)
 
     async def _call(self, what: str, run_id: str, user: str) -> Any:
         where = [

@@ -3,6 +3,8 @@
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from importlib.resources import files
 from typing import Any
 
 from tasks.connection import TextRedis
@@ -23,20 +25,51 @@ async def ship(
     minute: int,
     retention_s: int,
 ) -> None:
-    """Add lines (each with its run, "" = none) and counts, in one round trip."""
-    async with redis.pipeline(transaction=False) as pipe:
+    """Add lines (each with its run, "" = none) and counts, all or nothing, in one round trip.
+
+    Lines of a run that is gone stay in the log of all. Counts are added to their minute and to the
+    totals of all time.
+    """
+    of_run: dict[str, list[str]] = {}
+    async with redis.pipeline(transaction=True) as pipe:
         for run, line in lines:
             entry: Any = {"line": line}
             pipe.xadd(keys.LOG, entry, maxlen=ALL_LINES, approximate=True)
-            if run:
-                pipe.xadd(keys.run_log(run), entry, maxlen=RUN_LINES, approximate=True)
-        for run in {run for run, _ in lines} - {""}:
-            pipe.expire(keys.run_log(run), retention_s)
+            of_run.setdefault(run, []).append(line)
+        of_run.pop("", None)
+        for run, own in of_run.items():
+            where = (keys.RunKeys(run).run, keys.run_log(run))
+            pipe.eval(add_lines(), len(where), *where, RUN_LINES, retention_s, *own)
         for name, by in counts.items():
             pipe.hincrby(keys.counts(minute), name, by)
+            pipe.hincrby(keys.TOTALS, name, by)
         if counts:
             pipe.expire(keys.counts(minute), COUNTS_S)
         await pipe.execute()
+
+
+@lru_cache
+def add_lines() -> str:
+    """Read the script that adds lines to a run's log."""
+    return files("tasks.store").joinpath("lua").joinpath("add_lines.lua").read_text()
+
+
+async def note_sample(redis: TextRedis, values: Mapping[str, int], *, minute: int) -> None:
+    """Note how things stand in one minute; later values of the same minute replace earlier ones."""
+    async with redis.pipeline(transaction=True) as pipe:
+        pipe.hset(keys.counts(minute), mapping=dict(values))
+        pipe.expire(keys.counts(minute), COUNTS_S)
+        await pipe.execute()
+
+
+async def totals(redis: TextRedis) -> Counter[str]:
+    """Read what all processes ever counted."""
+    return Counter({name: int(value) for name, value in (await redis.hgetall(keys.TOTALS)).items()})
+
+
+async def forget_older(redis: TextRedis, horizon_ms: int) -> None:
+    """Drop lines from the log of all that are older than a moment (Redis milliseconds)."""
+    await redis.xtrim(keys.LOG, minid=str(horizon_ms), approximate=True)
 
 
 async def lines_before(

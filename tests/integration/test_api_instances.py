@@ -182,13 +182,20 @@ def test_the_lines_of_the_documentation_run_as_they_stand(
 
 
 def test_the_log_of_an_instance_has_no_prompt_and_no_key(
-    two: tuple[Instance, Instance], token: str, key: dict[str, str]
+    farm: Farm, two: tuple[Instance, Instance], token: str, key: dict[str, str]
 ) -> None:
-    created(two[0], key)
+    run = created(two[0], key)
+    httpx.get(f"{two[1].url}/runs/{run}", headers=key)
     httpx.get(f"{two[0].url}/runs?key={token}")
     log = two[0].log.read_text()
     assert "POST /runs 202" in log
     assert "GET /runs 401" in log
+
+    def shipped() -> str:
+        done = farm.castline.run("logs", "--run", run, "--service", "api-", "--grep", "key=")
+        return done.stdout if f"GET /runs/{run} 200" in done.stdout else ""
+
+    log += str(wait_for("the other instance's line in the run's log", shipped))
     for secret in ("hush-hush", token, token.split("_", 2)[2]):
         assert secret not in log
 

@@ -1,16 +1,19 @@
 """Many discussions at once: slots, the waiting room, and nothing of one in another."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
 from producer import discussions
+from producer.logs import Wanted, newest
 from producer.roles import BUILT_IN
 from tasks.deps import Deps, open_deps
 from tasks.errors import BadInputError, OverloadedError
 from tasks.gate import keys as gate_keys
 from tasks.gate.on_redis import RedisRules
+from tasks.observing.looking import session_counts
 from tasks.schemas.discussions import Discussion
 from tasks.schemas.plan import Request
 from tasks.settings import Settings
@@ -78,14 +81,36 @@ async def test_120_discussions_share_100_slots_and_nothing_else(deps: Deps) -> N
         text = " ".join([*(turn.text for turn in view.turns), str(view.summary)])
         assert marker in text
         assert not any(other in text for other in users.values() if other != marker)
+    for view in views:
+        await check_log(deps, view.session, {v.session for v in views}, [*users, *users.values()])
     let_in = [await began_ms(deps, session) for session in waited]
     assert let_in == sorted(let_in), "the waiting room was not first come, first served"
-    assert await deps.sessions.forget_idle(-1000) != []
-    left = [key async for key in deps.redis.scan_iter("castline:run:*")]
+    removed = await deps.sessions.forget_idle(-1000)
+    assert set(removed.sessions) >= {view.session for view in views}
+    left = [key async for key in deps.redis.scan_iter("*") if "castline:run:" in key]
     assert left == []
     assert await deps.redis.zcard("castline:sessions-active") == 0
     assert await deps.redis.hlen("castline:sessions-users") == 0
-    assert int(await deps.redis.hget("castline:sessions-counts", "expired")) >= SESSIONS
+    counts = await session_counts(deps)
+    assert (counts.active, counts.waiting) == (0, 0)
+    assert counts.expired >= SESSIONS
+    assert counts.removed_keys == removed.keys >= SESSIONS * 5
+
+
+async def check_log(deps: Deps, session: str, sessions: set[str], never: list[str]) -> None:
+    """See that a session's log has all of its work, nobody else's, and nothing that was said."""
+    async with asyncio.timeout(30):
+        while True:  # a worker ships every half second
+            lines = await newest(deps, Wanted(run=session), count=100)
+            if len([line for line in lines if line.entry["event"] == "done"]) == 3:
+                break
+            await asyncio.sleep(0.1)
+    for line in lines:
+        assert line.entry["run"] == line.entry["session"] == session
+        assert {"step", "task_id", "service"} <= line.entry.keys()
+    text = json.dumps([line.entry for line in lines])
+    assert [other for other in sessions - {session} if other in text] == []
+    assert [word for word in never if word in text] == []
 
 
 MOST: list[int] = []

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,10 +13,11 @@ import psutil
 import pytest
 import redis
 from PIL import Image
+from prometheus_client.parser import text_string_to_metric_families
 
 from tasks.routing import node_label
 from tasks.stackfile import read_note
-from tests.castline import Castline, wait_for
+from tests.castline import Castline, free_port, wait_for
 
 pytestmark = pytest.mark.integration
 
@@ -28,7 +30,12 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Castline]:
     folder = tmp_path_factory.mktemp("stack")
     castline = Castline(
         folder,
-        {"CASTLINE_HOME": str(folder / "home"), "CASTLINE_RESEND_S": "3", "CASTLINE_LEASE_S": "6"},
+        {
+            "CASTLINE_HOME": str(folder / "home"),
+            "CASTLINE_RESEND_S": "3",
+            "CASTLINE_LEASE_S": "6",
+            "CASTLINE_METRICS_PORT": str(free_port()),
+        },
     )
     done = castline.run("up", "--detach", "--gpus", "2", "--no-flower", timeout_s=120)
     assert done.returncode == 0, done.stderr
@@ -81,6 +88,80 @@ def test_the_folder_holds_characters_tweets_and_pictures(
 def test_both_image_workers_drew(stack: Castline, finished: dict[str, Any]) -> None:
     logs = [(stack.folder / "home" / "logs" / f"gpu-{i}.log").read_text() for i in (0, 1)]
     assert all("drew" in log for log in logs)
+
+
+def test_a_runs_log_has_the_line_of_every_step_of_all_its_workers(
+    stack: Castline, finished: dict[str, Any]
+) -> None:
+    run = finished["run_id"]
+    [listed] = [line for line in stack.json("runs")["runs"] if line["run_id"] == run]
+
+    def shipped() -> list[dict[str, Any]]:
+        lines = stack.json("logs", "--run", run, "--lines", "1000")["lines"]
+        done = {line["step"] for line in lines if line["event"] == "done"}
+        return lines if len(done) == listed["steps"] else []
+
+    lines = wait_for("a line of every step", shipped)
+    assert {line["run"] for line in lines} == {run}
+    assert all(line["task_id"] for line in lines)
+    kinds = {line["service"].split(".")[0] for line in lines}
+    assert len([kind for kind in kinds if kind.startswith("gpu-")]) == 2
+    assert TEXT not in json.dumps(lines)
+    [log] = [one for one in stack.json("logs", "--list")["logs"] if one["run"] == run]
+    assert log["lines"] == len(lines)
+    shown = stack.run("logs", "--grep", "drew", "-n", "1").stdout
+    assert re.search(r"gpu-\d.* drew \d+ pictures", shown)
+    assert stack.run("logs", "--run", "nobody").returncode == 2
+
+
+def test_statistics_and_metrics_count_what_the_runs_did(
+    stack: Castline, finished: dict[str, Any]
+) -> None:
+    listed = stack.json("runs")["runs"]
+    made = sum(stack.json("status", line["run_id"])["calls"]["made"] for line in listed)
+    url = f"http://127.0.0.1:{stack.variables['CASTLINE_METRICS_PORT']}/metrics"
+
+    def shipped() -> dict[tuple[str, ...], float]:
+        families = text_string_to_metric_families(httpx.get(url).text)
+        samples = [sample for family in families for sample in family.samples]
+        seen = {(sample.name, *sample.labels.values()): sample.value for sample in samples}
+        return seen if seen["castline_calls_total", "ok"] >= made else {}
+
+    seen = wait_for("all calls in the metrics", shipped)
+    assert seen["castline_calls_total", "ok"] == seen["castline_call_seconds_count",] == made
+    assert seen["castline_steps_total", "done"] == seen["castline_step_seconds_count",]
+    assert seen["castline_steps_total", "done"] == sum(line["steps"] for line in listed)
+    assert seen["castline_services_up", "gpu"] == 2
+    stats = stack.json("stats")
+    assert (stats["calls"], stats["steps_failed"], stats["errors"]) == (made, 0, {})
+    assert {"llm", "gpu", "upkeep"} <= {one["name"].split("-")[0] for one in stats["services"]}
+    assert all(one["memory_bytes"] > 10**7 for one in stats["services"])
+    shown = stack.run("stats", "--trend").stdout
+    assert f"{made} answered" in shown
+    assert "Alerts" in shown
+    assert max(map(len, shown.splitlines())) <= 80
+
+
+def test_statistics_are_followed_until_ctrl_c(stack: Castline) -> None:
+    following = stack.start("stats", "-f", "--json")
+    assert following.stdout is not None
+    looks = [json.loads(following.stdout.readline()) for _ in range(2)]
+    assert all(look["window_s"] > 0 for look in looks)
+    following.send_signal(signal.SIGINT)
+    following.communicate(timeout=30)
+    assert following.returncode == 130
+
+
+def test_the_log_is_followed_until_ctrl_c(stack: Castline) -> None:
+    following = stack.start("logs", "-f", "--json", "--grep", "done", "--service", "llm")
+    run = stack.json("persona", "--text", TEXT, "--out", "followed")["run_id"]
+    assert following.stdout is not None
+    for text in following.stdout:
+        if json.loads(text)["run"] == run:
+            break
+    following.send_signal(signal.SIGINT)
+    following.communicate(timeout=30)
+    assert following.returncode == 130
 
 
 def test_status_names_services_queues_and_gates(stack: Castline) -> None:

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 from fakeredis import FakeAsyncRedis
 
+from tasks.presence import Presence
 from tasks.settings import Settings
 from tasks.store import keys
-from workers.presence import Presence
 
 
 @pytest.mark.anyio

@@ -103,7 +103,8 @@ def test_an_operation_never_fails_on_a_bad_body(
     wrong = st.dictionaries(fields, anything, max_size=4)
     body = data.draw(st.one_of(anything, wrong, wrong.map(lambda some: {**VALID[path], **some})))
     answer = asyncio.run(ask(tmp_path, method, path.replace("{run_id}", "x"), json.dumps(body)))
-    assert answer.status_code < 500, answer.text
+    no_worker = "urn:castline:no-worker" in answer.text  # pictures may be asked for: nobody draws
+    assert answer.status_code < 500 or no_worker, answer.text
     if answer.status_code >= 400:
         problem_in(answer, answer.status_code)
 

@@ -6,7 +6,8 @@ import json
 import logging
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextvars import Context
 
 import psutil
 from redis.exceptions import RedisError
@@ -63,13 +64,26 @@ class Presence:
         self._warm = not gpu
 
     async def beat_for_ever(self) -> None:
-        """Beat until cancelled; a Redis that is away is waited for."""
-        while True:
+        """Beat until it has left, or is cancelled; a Redis that is away is waited for."""
+        while not self._left:
             try:
                 await self.beat()
             except (RedisError, OSError) as error:
                 log.warning("no heartbeat: %s", type(error).__name__)
             await asyncio.sleep(BEAT_S if self._warm else WARMING_S)
+
+    @contextlib.asynccontextmanager
+    async def beating(self) -> AsyncIterator[None]:
+        """Beat while the block lasts, then leave."""
+        beat = asyncio.create_task(self.beat_for_ever(), context=Context())
+        try:
+            yield
+        finally:
+            self._left = True  # a cancellation may get lost in a client's own timeout
+            beat.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await beat
+            await self.leave()
 
     async def beat(self) -> None:
         """Say once that the service is there, unless it has left."""
@@ -104,7 +118,12 @@ class Presence:
         passed_s, spent_s = now_s - self._looked_s, busy_s - self._busy_s
         self._looked_s, self._busy_s = now_s, busy_s
         cpu = max(0.0, 100 * spent_s / passed_s) if passed_s > 0 else 0.0
-        self._use = {"memory_bytes": memory, "cpu_percent": round(cpu, 1)}
+        self._use = {
+            "memory_bytes": memory,
+            "cpu_percent": round(cpu, 1),
+            "machine_cpu_percent": psutil.cpu_percent(),  # since the last look
+            "machine_memory_percent": psutil.virtual_memory().percent,
+        }
         return self._use
 
     async def _look_whether_warm(self) -> None:
