@@ -1,6 +1,7 @@
 """Serves the API with uvicorn until Ctrl-C or SIGTERM; streams end first and go on elsewhere."""
 
 import logging
+import socket
 import sys
 from collections.abc import Callable
 from types import FrameType
@@ -8,7 +9,10 @@ from types import FrameType
 import uvicorn
 from fastapi import FastAPI
 
+from tasks.errors import BadInputError
+
 GRACE_S = 20
+BACKLOG = 2048
 
 
 class Server(uvicorn.Server):
@@ -19,9 +23,9 @@ class Server(uvicorn.Server):
         self._app = app
         self._ready = ready
 
-    async def startup(self, sockets: object = None) -> None:
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Listen, and tell on which port."""
-        await super().startup()
+        await super().startup(sockets)
         if self.started:
             self._ready(self.servers[0].sockets[0].getsockname()[1])
 
@@ -33,8 +37,25 @@ class Server(uvicorn.Server):
         super().handle_exit(sig, frame)
 
 
-def serve(app: FastAPI, *, host: str, port: int, level: str, ready: Callable[[int], None]) -> None:
-    """Serve until asked to end; `ready` is told the port."""
+def listener(host: str, port: int, *, shared: bool = False) -> socket.socket:
+    """Listen at an address; a `shared` port may be listened on more than once.
+
+    Raises BadInputError for an address that is taken or that is not ours.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family, backlog=BACKLOG, reuse_port=shared)
+    except OSError as error:
+        why = str(error.strerror).partition(" (while")[0]
+        raise BadInputError(
+            f"cannot listen on {host} port {port}: {why}", hint="choose another --port, or --host"
+        ) from error
+
+
+def serve(
+    app: FastAPI, listening: socket.socket, *, level: str, ready: Callable[[int], None]
+) -> None:
+    """Serve on a socket until asked to end; `ready` is told the port."""
     logging.basicConfig(
         stream=sys.stderr, level=level, format="%(asctime)s %(levelname)s %(name)s %(message)s"
     )
@@ -42,12 +63,12 @@ def serve(app: FastAPI, *, host: str, port: int, level: str, ready: Callable[[in
         logging.getLogger(noisy).setLevel(logging.WARNING)
     config = uvicorn.Config(
         app,
-        host=host,
-        port=port,
         access_log=False,  # the door writes it, without queries
         log_config=None,
         server_header=False,
         timeout_graceful_shutdown=GRACE_S,
+        loop="asyncio",  # uvloop accepts one connection a turn: of 400 at once some waited seconds
+        http="h11",  # uvicorn's other parser would take headers without end
         ws="none",
     )
-    Server(app, config, ready).run()
+    Server(app, config, ready).run([listening])
