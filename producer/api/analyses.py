@@ -16,7 +16,7 @@ from starlette.responses import Response
 from producer.analyses import Order, checked, config_of, plan_analysis, request_of
 from producer.analysis_results import read_round, report
 from producer.api.events import FROM_THE_START, events_of
-from producer.api.fields import Number, Topic, WholeNumber
+from producer.api.fields import Number, Topic, WholeNumber, example
 from producer.api.idempotency import IdempotencyKey, once
 from producer.api.runs import make, status_of
 from producer.api.site import Caller, OwnAnalysis, Site, ThisSite
@@ -35,6 +35,8 @@ router = APIRouter(tags=["analyses"])
 
 class AnalysisBody(Frozen):
     """Topics to search for and analyse, once each; `concurrency` is model calls at once."""
+
+    model_config = example({"topics": ["AI in farming", "Deep sea mining"]})
 
     topics: tuple[Topic, ...] = Field(min_length=1, max_length=MOST_TOPICS)
     concurrency: WholeNumber = Field(default=4, ge=1, le=1000)

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 from pydantic import Base64Bytes, Field, model_validator
 
-from producer.api.fields import Truth, WholeNumber
+from producer.api.fields import Truth, WholeNumber, example
 from producer.inputs import LONGEST_BRIEF, Origin, brief, spread
 from producer.orders import Order
 from producer.request import MOST_TWEETS, build_request
@@ -43,6 +43,8 @@ class RunBody(Frozen):
     `personas` is how many characters in all, spread over those given; `tweets` are for each of
     them, one a day, 0 for none. `calendars` is one for all characters, or one for each.
     """
+
+    model_config = example({"characters": [{"text": "A keeper of clocks."}], "tweets": 2})
 
     characters: tuple[CharacterBody, ...] = Field(min_length=1, max_length=MOST_SOURCES)
     personas: WholeNumber | None = Field(default=None, ge=1, le=MOST_PERSONAS)

@@ -8,7 +8,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from producer import discussions
-from producer.api.fields import Number, Topic, WholeNumber
+from producer.api.fields import Number, Topic, WholeNumber, example
 from producer.api.idempotency import IdempotencyKey, made, once
 from producer.api.site import Caller, OwnSession, ThisSite
 from producer.discussions import SessionView
@@ -31,6 +31,8 @@ class DiscussionBody(Frozen):
 
     `roles` are names, of ours or of your own `agents`; none are all of your own, else five of ours.
     """
+
+    model_config = example({"topic": "Should a town keep its clock tower?", "rounds": 1})
 
     topic: Topic
     roles: tuple[str, ...] = Field(default=(), max_length=MOST_AGENTS)

@@ -5,7 +5,7 @@ pydantic alone would take `true` and `"3"` for numbers.
 
 from typing import Annotated
 
-from pydantic import BeforeValidator, Field, FiniteFloat, StrictBool
+from pydantic import BeforeValidator, ConfigDict, Field, FiniteFloat, JsonValue, StrictBool
 
 from tasks.schemas.analyses import TOPIC_CHARACTERS
 
@@ -21,3 +21,8 @@ WholeNumber = Annotated[int, BeforeValidator(number)]
 Number = Annotated[FiniteFloat, BeforeValidator(number)]
 Truth = StrictBool
 Topic = Annotated[str, Field(min_length=1, max_length=TOPIC_CHARACTERS, pattern=r"\S")]
+
+
+def example(body: dict[str, JsonValue]) -> ConfigDict:
+    """Show a body that goes as it stands on the page of the API, and to programs that try it."""
+    return ConfigDict(json_schema_extra={"examples": [body]})

@@ -67,8 +67,8 @@ def serve(
         log_config=None,
         server_header=False,
         timeout_graceful_shutdown=GRACE_S,
-        loop="asyncio",  # uvloop accepts one connection a turn: of 400 at once some waited seconds
-        http="h11",  # uvicorn's other parser would take headers without end
+        loop="asyncio",  # uvloop is too slow at many connections at once: docs/decisions/0030
+        http="h11",  # the other parser reads headers without end
         ws="none",
     )
     Server(app, config, ready).run([listening])

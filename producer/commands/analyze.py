@@ -5,7 +5,7 @@ import contextlib
 import signal
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
@@ -163,6 +163,7 @@ class Analysing:
     stopping: Stopping = field(default_factory=Stopping)
     code: int = DONE
     stopped_s: float = 0.0
+    clock: Callable[[], float] = time.monotonic
 
     async def run(self) -> int:
         """Run the rounds; returns the exit code."""
@@ -201,7 +202,7 @@ class Analysing:
 
     def stop(self, code: int) -> None:
         """Take a signal; timeout(1) sends SIGTERM to the command and at once to its group again."""
-        now_s = time.monotonic()
+        now_s = self.clock()
         if self.stopping.soon.is_set():
             if code != TERMINATED or now_s - self.stopped_s > ONE_WISH_S:
                 self.stopping.now.set()

@@ -3,10 +3,12 @@
 import io
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from producer.commands.analyze import from_file, given
+from producer.analyses import cleaned
+from producer.commands.analyze import from_file, given, order_of
 from tasks.errors import BadInputError
 
 
@@ -29,6 +31,33 @@ def test_10_000_topics_belong_into_a_file(tmp_path: Path) -> None:
     file = tmp_path / "topics.txt"
     file.write_text("\n".join(many))
     assert from_file(str(file)) == many
+
+
+def test_a_topic_of_a_megabyte_is_refused_and_not_repeated(tmp_path: Path) -> None:
+    file = tmp_path / "mega.txt"
+    file.write_text("one\n" + "x" * 1_000_000)
+    with pytest.raises(BadInputError, match="topic 2 has 1,000,000 characters") as caught:
+        cleaned(from_file(str(file)))
+    assert len(f"{caught.value} {caught.value.hint}") < 300
+
+
+@pytest.mark.parametrize(
+    ("option", "figures"),
+    [
+        ("--iterations", {"iterations": -1}),
+        ("--delay", {"delay_s": float("inf")}),
+        ("--delay", {"delay_s": -1}),
+        ("--concurrency", {"concurrency": 0}),
+        ("--timeout", {"analysis": {"timeout_s": float("inf")}}),
+        ("--timeout", {"analysis": {"timeout_s": float("nan")}}),
+        ("--max-retries", {"analysis": {"max_retries": -1}}),
+        ("--batch-size", {"analysis": {"batch_size": -1}}),
+    ],
+)
+def test_a_figure_that_is_none_names_its_option(option: str, figures: dict[str, Any]) -> None:
+    analysis = {"topics": ("Clocks",), **figures.pop("analysis", {})}
+    with pytest.raises(BadInputError, match=f"^{option}: "):
+        order_of(analysis=analysis, **figures)
 
 
 def test_stdin_that_is_no_text_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
