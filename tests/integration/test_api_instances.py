@@ -2,6 +2,7 @@
 
 import os
 import re
+import socket
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -228,6 +229,15 @@ def test_several_processes_share_a_port_and_one_that_is_killed_is_replaced(
         api.process.kill()
         psutil.wait_procs(gone, timeout=30)
     assert not [process for process in gone if process.is_running()], "orphans are left"
+
+
+def test_headers_without_end_are_refused_before_they_fill_the_memory(
+    two: tuple[Instance, Instance],
+) -> None:
+    port = int(two[0].url.rpartition(":")[2])
+    with socket.create_connection(("127.0.0.1", port), timeout=30) as connection:
+        connection.sendall(b"GET /health HTTP/1.1\r\nHost: x\r\nX-Endless: " + b"a" * 400_000)
+        assert connection.recv(100).startswith(b"HTTP/1.1 400 ")
 
 
 def test_a_port_that_is_taken_is_said(farm: Farm, two: tuple[Instance, Instance]) -> None:
