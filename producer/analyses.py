@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from pydantic import Field, ValidationError
+from pydantic import Field, FiniteFloat, ValidationError
 
 from producer.analysis_results import Round, read_round
 from producer.submit import new_run_id, submit
@@ -35,7 +35,7 @@ class Order(Frozen):
 
     analysis: Analysis
     iterations: int = Field(default=1, ge=0)
-    delay_s: float = Field(default=0.5, ge=0)
+    delay_s: FiniteFloat = Field(default=0.5, ge=0)
     concurrency: int = Field(default=4, ge=1)
     language: Language = "en"
     priority: Priority = "interactive"

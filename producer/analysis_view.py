@@ -4,6 +4,7 @@ Counts topics, not steps; rate and time left come from the topics that have ende
 """
 
 import time
+from collections.abc import Callable
 from types import TracebackType
 
 from rich.console import Console
@@ -22,8 +23,11 @@ LINE_EVERY_S = 5.0
 class AnalysisView:
     """Shows the rounds of an analysis while it is entered; `iterations` 0 means for ever."""
 
-    def __init__(self, console: Console, *, iterations: int) -> None:
+    def __init__(
+        self, console: Console, *, iterations: int, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self._console = console
+        self._clock = clock
         self._iterations = iterations
         self._marks: Marks = marks_for(console)
         self._moves = console.is_terminal and not console.is_dumb_terminal
@@ -38,7 +42,7 @@ class AnalysisView:
         self._task: TaskID | None = None
         self._states: dict[int, str] = {}
         self._total = 0
-        self._begun_s = self._line_at_s = time.monotonic()
+        self._begun_s = self._line_at_s = self._clock()
         self._title = ""
 
     def __enter__(self) -> "AnalysisView":
@@ -61,7 +65,7 @@ class AnalysisView:
         self._title = f"round {number}{of}"
         self._states = {}
         self._total = sum(1 for row in snapshot.rows.values() if row.kind == "analysis")
-        self._begun_s = self._line_at_s = time.monotonic()
+        self._begun_s = self._line_at_s = self._clock()
         if self._task is not None:
             self._progress.remove_task(self._task)
         self._task = self._progress.add_task(self._title, total=self._total, figures="")
@@ -74,7 +78,7 @@ class AnalysisView:
                 self._states[name.persona] = event.state
         if self._task is not None:
             self._progress.update(self._task, completed=len(self._states), figures=self.figures())
-        now_s = time.monotonic()
+        now_s = self._clock()
         if not self._moves and now_s - self._line_at_s >= LINE_EVERY_S:
             self._line_at_s = now_s
             line = f"[INFO] {self._title}  {len(self._states)}/{self._total}  {self.figures()}"
@@ -84,7 +88,7 @@ class AnalysisView:
         """Say how many are done and failed, how fast, and how long it still takes."""
         done = sum(state == "done" for state in self._states.values())
         ended = len(self._states)
-        seconds = time.monotonic() - self._begun_s
+        seconds = self._clock() - self._begun_s
         parts = [f"{self._marks.done} {done}  {self._marks.failed} {ended - done}"]
         if ended and seconds > 0:
             rate = ended / seconds

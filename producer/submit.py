@@ -20,11 +20,12 @@ from tasks.store import room
 from tasks.traces import open_trace
 
 ALPHABET = "abcdefghjkmnpqrstuvwxyz23456789"
+TAIL = 8  # with four, two of a thousand runs that were asked for within seconds had one id
 
 
 def new_run_id() -> str:
-    """Make a run id that sorts by time: `20261123-174500-k3f9`."""
-    tail = "".join(secrets.choice(ALPHABET) for _ in range(4))
+    """Make a run id that sorts by time: `20261123-174500-k3f9x2ma`."""
+    tail = "".join(secrets.choice(ALPHABET) for _ in range(TAIL))
     return f"{time.strftime('%Y%m%d-%H%M%S', time.gmtime())}-{tail}"
 
 

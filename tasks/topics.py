@@ -40,7 +40,7 @@ async def do_search(deps: Deps, run_id: str, step: str, queue: str) -> Outcome:
     """Search with the provider's own tool, else at the configured endpoint, else not at all."""
     request, analysis = await analysis_of(deps, run_id)
     topic = analysis.topics[StepName.parse(step).persona]
-    model = analysis.tool_model or models_of(deps).chat
+    model = search_model(deps, analysis)
     hashed = made_from("search", stage.VERSION, model, request.language, topic)
 
     async def work(tally: CallTally) -> dict[str, Any]:
@@ -56,6 +56,12 @@ async def do_search(deps: Deps, run_id: str, step: str, queue: str) -> Outcome:
     return await perform(
         deps, run_id, step, made_from=hashed, queue=queue, work=work, attempts=ONCE
     )
+
+
+def search_model(deps: Deps, analysis: Analysis) -> str:
+    """Name the model that searches: the one asked for, else the provider's for tools."""
+    own = deps.provider.model_for("tool") if deps.provider is not None else ""
+    return analysis.tool_model or own
 
 
 ONCE = 1  # a topic's retries are its calls' own: --max-retries says how many

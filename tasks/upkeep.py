@@ -181,7 +181,10 @@ async def tend_sessions(deps: Deps) -> None:
 
 
 async def let_in(deps: Deps, run_id: str) -> None:
-    """Open a session that has a slot now."""
-    request = await deps.request(run_id)
+    """Open a session that has a slot now; one that is not written yet is opened once it is."""
+    try:
+        request = await deps.request(run_id)
+    except BadInputError:  # its submitter is about to write it, or has died
+        return
     ready = await deps.ledger.submissions.open_waiting(run_id)
     await asyncio.to_thread(dispatch.send_steps, run_id, ready, request)

@@ -4,6 +4,7 @@ import contextlib
 import json
 import re
 import subprocess
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -31,13 +32,13 @@ class Instance:
 
 
 @contextlib.contextmanager
-def api_on(castline: Castline, port: int = 0) -> Iterator[Instance]:
+def api_on(castline: Castline, port: int = 0, workers: int = 1) -> Iterator[Instance]:
     """Start an instance, on a free port unless one is given; returns once it answers."""
     port = port or free_port()
     log = castline.folder / f"api-{port}.log"
     with log.open("a") as output:
         process = subprocess.Popen(
-            castline.command("api", "--port", str(port)),
+            castline.command("api", "--port", str(port), "--workers", str(workers)),
             cwd=castline.folder,
             env=castline.environment(),
             stdin=subprocess.DEVNULL,
@@ -68,20 +69,26 @@ class Follower:
         """The ids of all events that came."""
         return [event["event_id"] for event in self.events]
 
-    def take(self, url: str, most: int = 10**9) -> int:
-        """Take so many events more, then drop the connection; returns how many there were."""
-        headers = dict(self.headers)
+    def take(self, url: str, most: int = 10**9, seconds: float = 60) -> int:
+        """Take so many events more, or those of so many seconds, then drop the connection.
+
+        Returns how many there were.
+        """
+        headers, until = dict(self.headers), time.monotonic() + seconds
         if self.events:
             headers["Last-Event-ID"] = self.ids[-1]
         taken = 0
-        with httpx.stream("GET", url + self.path, headers=headers, timeout=60) as answer:
+        with (
+            contextlib.suppress(httpx.ReadTimeout),
+            httpx.stream("GET", url + self.path, headers=headers, timeout=seconds) as answer,
+        ):
             self.ended = answer.status_code == 204
             if not self.ended:
                 assert answer.status_code == 200, answer.read()
                 for event in events_of(answer.iter_lines()):
                     self.events.append(event)
                     taken += 1
-                    if taken >= most:
+                    if taken >= most or time.monotonic() > until:
                         break
         return taken
 

@@ -9,13 +9,14 @@ import contextlib
 from typing import Any
 
 from fastapi import APIRouter
-from pydantic import Field, FiniteFloat
+from pydantic import Field
 from starlette.requests import Request
 from starlette.responses import Response
 
 from producer.analyses import Order, checked, config_of, plan_analysis, request_of
 from producer.analysis_results import read_round, report
 from producer.api.events import FROM_THE_START, events_of
+from producer.api.fields import Number, Topic, WholeNumber, example
 from producer.api.idempotency import IdempotencyKey, once
 from producer.api.runs import make, status_of
 from producer.api.site import Caller, OwnAnalysis, Site, ThisSite
@@ -35,11 +36,13 @@ router = APIRouter(tags=["analyses"])
 class AnalysisBody(Frozen):
     """Topics to search for and analyse, once each; `concurrency` is model calls at once."""
 
-    topics: tuple[str, ...] = Field(min_length=1, max_length=MOST_TOPICS)
-    concurrency: int = Field(default=4, ge=1, le=1000)
-    timeout: FiniteFloat = Field(default=120, gt=0, le=3600, description="Seconds for a topic.")
-    max_retries: int = Field(default=2, ge=0, le=10)
-    batch_size: int = Field(default=0, ge=0, le=MOST_TOPICS)
+    model_config = example({"topics": ["AI in farming", "Deep sea mining"]})
+
+    topics: tuple[Topic, ...] = Field(min_length=1, max_length=MOST_TOPICS)
+    concurrency: WholeNumber = Field(default=4, ge=1, le=1000)
+    timeout: Number = Field(default=120, gt=0, le=3600, description="Seconds for a topic.")
+    max_retries: WholeNumber = Field(default=2, ge=0, le=10)
+    batch_size: WholeNumber = Field(default=0, ge=0, le=MOST_TOPICS)
     language: Language = "en"
     priority: Priority = "interactive"
 

@@ -5,6 +5,7 @@ from typing import Annotated, Any
 
 from pydantic import Base64Bytes, Field, model_validator
 
+from producer.api.fields import Truth, WholeNumber, example
 from producer.inputs import LONGEST_BRIEF, Origin, brief, spread
 from producer.orders import Order
 from producer.request import MOST_TWEETS, build_request
@@ -43,16 +44,18 @@ class RunBody(Frozen):
     them, one a day, 0 for none. `calendars` is one for all characters, or one for each.
     """
 
+    model_config = example({"characters": [{"text": "A keeper of clocks."}], "tweets": 2})
+
     characters: tuple[CharacterBody, ...] = Field(min_length=1, max_length=MOST_SOURCES)
-    personas: int | None = Field(default=None, ge=1, le=MOST_PERSONAS)
-    tweets: int = Field(default=10, ge=0, le=MOST_TWEETS)
+    personas: WholeNumber | None = Field(default=None, ge=1, le=MOST_PERSONAS)
+    tweets: WholeNumber = Field(default=10, ge=0, le=MOST_TWEETS)
     calendars: tuple[dict[str, Any], ...] = Field(default=(), max_length=MOST_SOURCES)
-    images: bool = False
+    images: Truth = False
     language: Language = "en"
     priority: Priority = "interactive"
-    max_concurrent: Annotated[int, Field(ge=1, le=1000)] | None = None
-    batch_api: bool = False
-    seed: int = Field(default=0, ge=0, lt=2**31)
+    max_concurrent: Annotated[WholeNumber, Field(ge=1, le=1000)] | None = None
+    batch_api: Truth = False
+    seed: WholeNumber = Field(default=0, ge=0, lt=2**31)
 
 
 def order_of(body: RunBody) -> Order:

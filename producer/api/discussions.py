@@ -3,11 +3,12 @@
 from typing import Annotated
 
 from fastapi import APIRouter, Query
-from pydantic import Field, FiniteFloat
+from pydantic import Field
 from starlette.requests import Request
 from starlette.responses import Response
 
 from producer import discussions
+from producer.api.fields import Number, Topic, WholeNumber, example
 from producer.api.idempotency import IdempotencyKey, made, once
 from producer.api.site import Caller, OwnSession, ThisSite
 from producer.discussions import SessionView
@@ -15,7 +16,7 @@ from producer.roles import choose
 from tasks.errors import BadInputError
 from tasks.routing import Priority
 from tasks.schemas.api_keys import ApiKey
-from tasks.schemas.discussions import TOPIC_CHARACTERS, Agent, Discussion, Order
+from tasks.schemas.discussions import Agent, Discussion, Order
 from tasks.schemas.frozen import Frozen
 from tasks.schemas.plan import Language
 from tasks.schemas.plan import Request as Asked
@@ -31,13 +32,15 @@ class DiscussionBody(Frozen):
     `roles` are names, of ours or of your own `agents`; none are all of your own, else five of ours.
     """
 
-    topic: str = Field(min_length=1, max_length=TOPIC_CHARACTERS, pattern=r"\S")
+    model_config = example({"topic": "Should a town keep its clock tower?", "rounds": 1})
+
+    topic: Topic
     roles: tuple[str, ...] = Field(default=(), max_length=MOST_AGENTS)
     agents: tuple[Agent, ...] = Field(default=(), max_length=MOST_AGENTS)
-    rounds: int = Field(default=3, ge=1, le=MOST_ROUNDS)
+    rounds: WholeNumber = Field(default=3, ge=1, le=MOST_ROUNDS)
     order: Order = "turns"
-    budget_tokens: int = Field(default=0, ge=0, le=10**9)
-    seconds: FiniteFloat = Field(default=0, ge=0, le=7 * 86400)
+    budget_tokens: WholeNumber = Field(default=0, ge=0, le=10**9)
+    seconds: Number = Field(default=0, ge=0, le=7 * 86400)
     language: Language = "en"
     priority: Priority = "interactive"
 
@@ -45,7 +48,7 @@ class DiscussionBody(Frozen):
 class QuestionBody(Frozen):
     """A question from outside, put before all agents."""
 
-    question: str = Field(min_length=1, max_length=TOPIC_CHARACTERS, pattern=r"\S")
+    question: Topic
 
 
 class Asking(Frozen):

@@ -9,6 +9,7 @@ import logging
 import time
 from dataclasses import dataclass, field
 
+from anyio import BrokenResourceError
 from redis.exceptions import RedisError
 from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
@@ -108,6 +109,9 @@ class Door:
             late = problem(503, f"no answer within {limit_s:.0f} s", kind="timeout", wait_s=5)
             visit.status = late.status_code
             await late(scope, receive, send)
+        except ExceptionGroup as error:
+            if not visit.status or error.split(BrokenResourceError)[1] is not None:
+                raise  # else a follower has gone, and FastAPI (0.165) was just handing it an event
         finally:
             self._inside -= 1
             visit.note()

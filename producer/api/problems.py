@@ -30,6 +30,7 @@ log = logging.getLogger(__name__)
 
 MEDIA_TYPE = "application/problem+json"
 AWAY_S, FULL_S, NO_WORKER_S = 5, 60, 10
+MOST_FIELDS = 50
 KINDS = {
     400: "bad-request",
     401: "unauthorized",
@@ -151,8 +152,11 @@ def invalid(error: RequestValidationError) -> JSONResponse:
     if any(one["type"] == "json_invalid" for one in found):
         at = next(one["loc"][-1] for one in found if one["type"] == "json_invalid")
         return problem(400, f"the body is not JSON: it breaks off at character {at}")
-    fields = tuple(FieldProblem(pointer=pointer(one), detail=one["msg"]) for one in found)
-    return problem(422, "the request does not fit its schema", errors=fields)
+    around = {one["loc"][:end] for one in found for end in range(len(one["loc"]))}
+    wrong = [one for one in found if one["loc"] not in around]  # a list is blamed for its items too
+    fields = [FieldProblem(pointer=pointer(one), detail=one["msg"]) for one in wrong[:MOST_FIELDS]]
+    more = f" in {len(wrong):,} places, of which these are the first" if wrong[MOST_FIELDS:] else ""
+    return problem(422, f"the request does not fit its schema{more}", errors=tuple(fields))
 
 
 def pointer(error: Mapping[str, Any]) -> str:
@@ -161,6 +165,12 @@ def pointer(error: Mapping[str, Any]) -> str:
     if first != "body":
         return "/".join(rest) or first
     return "#" + "".join(f"/{part.replace('~', '~0').replace('/', '~1')}" for part in rest)
+
+
+def methods_of(app: FastAPI, request: Request) -> list[str]:
+    """Name all methods of a path; the router names those of its first route only."""
+    path = getattr(request.scope.get("route"), "path", "")
+    return sorted(method.upper() for method in app.openapi()["paths"].get(path, {}))
 
 
 def install(app: FastAPI) -> None:
@@ -177,10 +187,12 @@ def install(app: FastAPI) -> None:
         assert isinstance(error, RequestValidationError)  # noqa: S101  # registered for these
         return invalid(error)
 
-    async def http(_: Request, error: Exception) -> Response:
+    async def http(request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)  # noqa: S101  # registered for these
         answer = problem(error.status_code, str(error.detail))
         answer.headers.update(error.headers or {})
+        if methods := methods_of(app, request) if error.status_code == 405 else ():
+            answer.headers["Allow"] = ", ".join(methods)
         return answer
 
     async def nothing_more(*_: object) -> Response:

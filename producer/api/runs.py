@@ -16,6 +16,7 @@ from producer.orders import Order, placed
 from producer.request import left_open
 from producer.results import RunResult, picture_of, result_of
 from producer.submit import Uploads, submit
+from tasks.errors import BadInputError
 from tasks.schemas.api_keys import ApiKey
 from tasks.schemas.frozen import Frozen
 from tasks.schemas.plan import RunPlan
@@ -156,7 +157,10 @@ async def results(run_id: OwnRun, site: ThisSite) -> RunResult:
 )
 async def picture(run_id: OwnRun, picture: str, site: ThisSite) -> Response:
     """Fetch one picture of a run by the name that its results give (`p0.i01`, `p0.portrait`)."""
-    data = await picture_of(site.deps, run_id, picture)
+    try:
+        data = await picture_of(site.deps, run_id, picture)
+    except BadInputError as error:
+        raise NotFoundError(str(error), hint=error.hint) from error
     return Response(data, media_type="image/png", headers={"X-Content-Type-Options": "nosniff"})
 
 

@@ -2,6 +2,7 @@
 
 import logging
 import os
+import socket
 import sys
 from collections.abc import Callable
 from types import FrameType
@@ -9,12 +10,14 @@ from types import FrameType
 import uvicorn
 from fastapi import FastAPI
 
+from tasks.errors import BadInputError
 from tasks.logs import set_up_logging
 from tasks.routing import node_label
 from tasks.secrets import secrets_of
 from tasks.settings import Settings
 
 GRACE_S = 20
+BACKLOG = 2048
 
 
 class Server(uvicorn.Server):
@@ -25,9 +28,9 @@ class Server(uvicorn.Server):
         self._app = app
         self._ready = ready
 
-    async def startup(self, sockets: object = None) -> None:
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Listen, and tell on which port."""
-        await super().startup()
+        await super().startup(sockets)
         if self.started:
             self._ready(self.servers[0].sockets[0].getsockname()[1])
 
@@ -39,10 +42,25 @@ class Server(uvicorn.Server):
         super().handle_exit(sig, frame)
 
 
+def listener(host: str, port: int, *, shared: bool = False) -> socket.socket:
+    """Listen at an address; a `shared` port may be listened on more than once.
+
+    Raises BadInputError for an address that is taken or that is not ours.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family, backlog=BACKLOG, reuse_port=shared)
+    except OSError as error:
+        why = str(error.strerror).partition(" (while")[0]
+        raise BadInputError(
+            f"cannot listen on {host} port {port}: {why}", hint="choose another --port, or --host"
+        ) from error
+
+
 def serve(
-    app: FastAPI, *, host: str, port: int, settings: Settings, ready: Callable[[int], None]
+    app: FastAPI, listening: socket.socket, *, settings: Settings, ready: Callable[[int], None]
 ) -> None:
-    """Serve until asked to end; `ready` is told the port."""
+    """Serve on a socket until asked to end; `ready` is told the port."""
     set_up_logging(
         settings.log_level,
         json_lines=not sys.stderr.isatty(),
@@ -53,12 +71,12 @@ def serve(
         logging.getLogger(noisy).setLevel(logging.WARNING)
     config = uvicorn.Config(
         app,
-        host=host,
-        port=port,
         access_log=False,  # the door writes it, without queries
         log_config=None,
         server_header=False,
         timeout_graceful_shutdown=GRACE_S,
+        loop="asyncio",  # uvloop is too slow at many connections at once: docs/decisions/0030
+        http="h11",  # the other parser reads headers without end
         ws="none",
     )
-    Server(app, config, ready).run()
+    Server(app, config, ready).run([listening])

@@ -5,7 +5,7 @@ import contextlib
 import signal
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
@@ -35,6 +35,7 @@ from tasks.deps import Deps
 from tasks.errors import BadInputError
 
 MOST_IN_A_FLAG = 1000
+ONE_WISH_S = 1.0
 OPTIONS = {"delay_s": "--delay", "timeout_s": "--timeout"}
 
 
@@ -161,6 +162,8 @@ class Analysing:
     ended: list[Round] = field(default_factory=list)
     stopping: Stopping = field(default_factory=Stopping)
     code: int = DONE
+    stopped_s: float = 0.0
+    clock: Callable[[], float] = time.monotonic
 
     async def run(self) -> int:
         """Run the rounds; returns the exit code."""
@@ -198,11 +201,13 @@ class Analysing:
                 loop.remove_signal_handler(number)
 
     def stop(self, code: int) -> None:
-        """Take a signal."""
+        """Take a signal; timeout(1) sends SIGTERM to the command and at once to its group again."""
+        now_s = self.clock()
         if self.stopping.soon.is_set():
-            self.stopping.now.set()
+            if code != TERMINATED or now_s - self.stopped_s > ONE_WISH_S:
+                self.stopping.now.set()
             return
-        self.code = code
+        self.code, self.stopped_s = code, now_s
         self.stopping.soon.set()
         wait = clock_text(self.order.analysis.timeout_s)
         say(f"Stopping: no more topics; those under way may take {wait}. Again: stop at once.")

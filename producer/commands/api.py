@@ -1,6 +1,7 @@
 """`api`: the HTTP API; `api-key create|list|revoke`: who may use it."""
 
 from datetime import datetime
+from functools import partial
 from typing import Annotated
 
 import typer
@@ -25,15 +26,23 @@ def api(
     port: Annotated[
         int, typer.Option("--port", min=0, max=65535, help="0 chooses a free one.")
     ] = 8000,
+    workers: Annotated[
+        int, typer.Option("--workers", min=1, max=64, help="Processes that share the port.")
+    ] = 1,
 ) -> None:
     """Serve the HTTP API; any number of instances share one Redis."""
     from producer.api.app import create_app
-    from producer.api.serve import serve
+    from producer.api.serve import listener, serve
+    from producer.api.several import serve_several
 
     settings = load_settings()
     settings.broker_url()
-    app = create_app(settings)
-    serve(app, host=host, port=port, settings=settings, ready=lambda at: announce(host, at))
+    told = partial(announce, host)
+    if workers > 1:
+        serve_several(workers, host=host, port=port, ready=told)
+        return
+    app, listening = create_app(settings), listener(host, port)
+    serve(app, listening, settings=settings, ready=told)
 
 
 def announce(host: str, port: int) -> None:

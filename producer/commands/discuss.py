@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 from pydantic import ValidationError
 from rich.markup import escape
+from rich.padding import Padding
 from rich.table import Table
 
 from producer import discussions, session
@@ -17,7 +18,7 @@ from producer.following import Interruption, interruptible
 from producer.roles import chosen_agents
 from tasks.deps import Deps
 from tasks.errors import BadInputError
-from tasks.schemas.discussions import Discussion, SummaryDocument, TurnDocument
+from tasks.schemas.discussions import Discussion, Ending, SummaryDocument, TurnDocument
 from tasks.schemas.plan import Request
 
 discuss = typer.Typer(
@@ -28,7 +29,13 @@ SessionId = Annotated[str, typer.Argument(metavar="SESSION", help="A session's i
 User = Annotated[
     str, typer.Option("--user", help="Whose sessions; others' cannot be seen.", show_default=False)
 ]
-FOREVER_S = 0.0
+ENDINGS: dict[Ending, str] = {
+    "rounds": "after all rounds",
+    "consensus": "for all agreed",
+    "budget": "for its tokens were spent",
+    "time": "for its time was over",
+    "ended": "for it was ended",
+}
 
 
 def whoami(user: str) -> str:
@@ -211,10 +218,11 @@ def tell_turn(turn: TurnDocument) -> None:
 
 def show_summary(summary: SummaryDocument) -> None:
     """Print what came of it."""
-    data_console.print(f"[bold]Summary[/bold] (AI-generated)\n{escape(summary.summary)}")
+    why = ENDINGS[summary.ended_by]
+    data_console.print(f"[bold]Summary[/bold] (AI-generated), {why}\n{escape(summary.summary)}")
     for label, texts in (("Agreed", summary.agreements), ("Open", summary.disagreements)):
         for text in texts:
-            data_console.print(f"  {label}: {escape(text)}")
+            data_console.print(Padding(f"{label}: {escape(text)}", (0, 0, 0, 2)))
 
 
 def show_view(seen: SessionView) -> None:
@@ -243,11 +251,22 @@ def table_of(views: list[SessionView]) -> Table:
     """Build the list for a person."""
     table = Table(box=None, pad_edge=False)
     for column in ("session", "state", "turns", "tokens", "topic"):
-        table.add_column(column, justify="right" if column in ("turns", "tokens") else "left")
+        table.add_column(
+            column,
+            justify="right" if column in ("turns", "tokens") else "left",
+            no_wrap=True,
+            overflow="ellipsis" if column == "topic" else "fold",
+        )
     for seen in views:
         spoken = sum(not turn.skipped for turn in seen.turns)
         state = f"{seen.state} {seen.position}" if seen.position else seen.state
-        table.add_row(seen.session, state, str(spoken), f"{seen.tokens:,}", escape(seen.topic[:60]))
+        table.add_row(
+            seen.session,
+            state,
+            str(spoken),
+            f"{seen.tokens:,}",
+            escape(" ".join(seen.topic.split())),
+        )
     return table
 
 

@@ -2,12 +2,13 @@
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, FiniteFloat
 
 from tasks.schemas.frozen import Frozen
 
 TOPIC_CHARACTERS = 4000
 MOST_TOPICS = 20_000
+DAY_S = 86_400
 
 SearchSource = Literal["provider", "endpoint", "none"]
 
@@ -20,7 +21,7 @@ class Analysis(Frozen):
     """
 
     topics: tuple[str, ...] = Field(min_length=1, max_length=MOST_TOPICS)
-    timeout_s: float = Field(default=120.0, gt=0)
+    timeout_s: FiniteFloat = Field(default=120.0, gt=0, le=DAY_S)
     max_retries: int = Field(default=2, ge=0, le=10)
     batch_size: int = Field(default=0, ge=0)
     chat_model: str = ""

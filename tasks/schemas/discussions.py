@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, StrictBool
 
 from tasks.schemas.frozen import Frozen
 
@@ -18,7 +18,7 @@ class Agent(Frozen):
 
     name: str = Field(min_length=1, max_length=60)
     prompt: str = Field(min_length=1, max_length=PROMPT_CHARACTERS)
-    moderator: bool = False
+    moderator: StrictBool = False
 
 
 class Discussion(Frozen):
@@ -29,7 +29,7 @@ class Discussion(Frozen):
     rounds: int = Field(default=3, ge=1, le=50)
     order: Order = "turns"
     budget_tokens: int = Field(default=0, ge=0)
-    seconds: float = Field(default=0, ge=0)
+    seconds: FiniteFloat = Field(default=0, ge=0)
     user: str = ""
 
 

@@ -69,8 +69,8 @@ class GateState(Frozen):
     slots: int
     slots_now: int
     slots_in_use: int
-    requests_in_minute: int | None
-    tokens_in_minute: int | None
+    requests_in_minute: int | None = None
+    tokens_in_minute: int | None = None
     breaker: Literal["closed", "open", "half-open"]
     failures: int
     open_s: float

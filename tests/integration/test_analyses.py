@@ -147,6 +147,30 @@ def test_a_sigterm_in_the_middle_leaves_a_file_with_all_that_had_finished(slow: 
     assert "no more topics" in err
 
 
+def test_a_time_limit_from_outside_lets_what_is_under_way_end(slow: Farm) -> None:
+    process = subprocess.run(
+        [
+            *("timeout", "--preserve-status", "5"),
+            *slow.castline.command("analyze", "--topics", *(f"night {n}" for n in range(200))),
+            *("--concurrency", "8", "--output", "limited.json"),
+        ],
+        cwd=slow.castline.folder,
+        env=slow.castline.environment(),
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert process.returncode == 143, process.stderr
+    assert process.stderr.count("no more topics") == 1
+    report = read(slow, "limited.json")
+    assert len(report["results"]) == ended_steps(slow, report)
+    [one] = report["summary"]["config"]["rounds"]
+    states = slow.store.client().hgetall(f"castline:run:{one['run_id']}:state")
+    begun = [step for step, state in states.items() if (step[-6:], state) == ("search", "done")]
+    assert len(begun) == len(report["results"]) < 200, "a topic that was begun did not end"
+
+
 def test_a_second_ctrl_c_waits_for_nothing_and_still_writes_the_file(slow: Farm) -> None:
     process = slow.castline.start(
         *("analyze", "--topics", *(f"other topic {n}" for n in range(40))),
@@ -206,8 +230,8 @@ def test_every_kind_of_pool_analyses(tmp_path: Path, pool: str) -> None:
 def test_bad_input_is_refused_before_anything_is_written(slow: Farm) -> None:
     runs = slow.castline.json("runs")
     cases = {
-        ("--topics", *map(str, range(1001))): "--topics-file",
         (): "no topic",
+        ("--topics", *map(str, range(10_000))): "--topics-file",
         ("--topics", "A", "--iterations", "-1"): "--iterations",
         ("--topics", "A", "--output", "/proc/x/y.json"): "cannot be written",
         ("--topics", "A", "--topics-file", "nowhere.txt"): "does not exist",

@@ -2,11 +2,13 @@
 
 import os
 import re
+import socket
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
+import psutil
 import pytest
 
 from tests.api_client import Follower, Instance, api_on
@@ -78,15 +80,19 @@ def test_a_run_of_one_instance_is_followed_at_the_other_when_the_first_is_killed
         assert (status["state"], status["tweets"]["done"]) == ("done", 4)
 
 
-def test_who_drops_after_every_event_gets_each_exactly_once(
-    farm: Farm, two: tuple[Instance, Instance], key: dict[str, str]
+@pytest.mark.parametrize(
+    "drops", [{"most": 1}, {"most": 2}, {"seconds": 1}], ids=["each", "second", "each second"]
+)
+def test_who_drops_again_and_again_gets_each_event_exactly_once(
+    farm: Farm, two: tuple[Instance, Instance], key: dict[str, str], drops: dict[str, int]
 ) -> None:
     run = created(two[0], key)
     follower = Follower(f"/runs/{run}/events", key)
     turns = 0
     while not follower.ended:
-        follower.take(two[turns % 2].url, most=1 + turns % 2)
+        follower.take(two[turns % 2].url, **drops)
         turns += 1
+    assert turns > 2
     assert follower.ids == stream_of(farm, run)
     assert len(set(follower.ids)) == len(follower.ids)
 
@@ -198,6 +204,56 @@ def test_the_log_of_an_instance_has_no_prompt_and_no_key(
     log += str(wait_for("the other instance's line in the run's log", shipped))
     for secret in ("hush-hush", token, token.split("_", 2)[2]):
         assert secret not in log
+
+
+def test_several_processes_share_a_port_and_one_that_is_killed_is_replaced(
+    farm: Farm, key: dict[str, str]
+) -> None:
+    with api_on(farm.castline, workers=2) as api:
+        parent = psutil.Process(api.process.pid)
+
+        def family() -> list[psutil.Process]:
+            alive = [p for p in parent.children() if p.status() != psutil.STATUS_ZOMBIE]
+            return [p for p in alive if "spawn_main" in " ".join(p.cmdline())]
+
+        first, second = wait_for("two processes", lambda: len(family()) == 2 and family())
+        run = created(api, key)
+        first.kill()
+        wait_for("another one", lambda: len(family()) == 2 and first not in family())
+        assert second in family()
+        follower = Follower(f"/runs/{run}/events", key)
+        while not follower.ended:
+            follower.take(api.url)
+        assert follower.ids == stream_of(farm, run)
+        gone = family()
+        api.process.terminate()
+        assert api.process.wait(timeout=30) == -15
+        assert not [process for process in gone if process.is_running()]
+    assert "Traceback" not in api.log.read_text()
+    gone = []
+    with api_on(farm.castline, workers=2) as api:
+        gone = psutil.Process(api.process.pid).children()
+        api.process.kill()
+        psutil.wait_procs(gone, timeout=30)
+    assert not [process for process in gone if process.is_running()], "orphans are left"
+
+
+def test_headers_without_end_are_refused_before_they_fill_the_memory(
+    two: tuple[Instance, Instance],
+) -> None:
+    port = int(two[0].url.rpartition(":")[2])
+    with socket.create_connection(("127.0.0.1", port), timeout=30) as connection:
+        connection.sendall(b"GET /health HTTP/1.1\r\nHost: x\r\nX-Endless: " + b"a" * 400_000)
+        assert connection.recv(100).startswith(b"HTTP/1.1 400 ")
+
+
+def test_a_port_that_is_taken_is_said(farm: Farm, two: tuple[Instance, Instance]) -> None:
+    port = two[0].url.rpartition(":")[2]
+    for workers in ("1", "2"):
+        refused = farm.castline.run("api", "--port", port, "--workers", workers)
+        assert refused.returncode == 2, refused.stderr
+        assert f"port {port}" in refused.stderr
+        assert "--port" in refused.stderr
 
 
 def test_an_instance_outlives_its_redis(tmp_path: Path) -> None:

@@ -86,8 +86,9 @@ async def test_120_discussions_share_100_slots_and_nothing_else(deps: Deps) -> N
     let_in = [await began_ms(deps, session) for session in waited]
     assert let_in == sorted(let_in), "the waiting room was not first come, first served"
     removed = await deps.sessions.forget_idle(-1000)
-    assert set(removed.sessions) >= {view.session for view in views}
-    left = [key async for key in deps.redis.scan_iter("*") if "castline:run:" in key]
+    ids = {view.session for view in views}
+    assert set(removed.sessions) >= ids
+    left = [key async for key in deps.redis.scan_iter() if any(name in key for name in ids)]
     assert left == []
     assert await deps.redis.zcard("castline:sessions-active") == 0
     assert await deps.redis.hlen("castline:sessions-users") == 0
@@ -165,15 +166,25 @@ async def test_a_question_is_answered_by_everybody_after_the_end(deps: Deps) -> 
     assert all(turn.text for turn in seen.turns if turn.round == 2)
 
 
-async def test_a_token_budget_ends_a_discussion_with_a_summary(deps: Deps) -> None:
-    request = asked("lea", "leasword", rounds=20)
+@pytest.mark.parametrize(
+    ("roles", "stop", "ending"),
+    [
+        (("scientist", "critic"), {"budget_tokens": 600}, "budget"),
+        (("scientist", "critic"), {"seconds": 1.5}, "time"),
+        (("critic", "moderator"), {}, "consensus"),
+    ],
+)
+async def test_a_discussion_that_is_stopped_ends_with_a_summary(
+    deps: Deps, roles: tuple[str, ...], stop: dict[str, float], ending: str
+) -> None:
+    request = asked("lea", "leasword", *roles, rounds=50)
     assert request.discussion is not None
-    poor = request.discussion.model_copy(update={"budget_tokens": 600})
-    view = await discussions.start(deps, request.model_copy(update={"discussion": poor}))
+    stopped = request.discussion.model_copy(update=stop)
+    view = await discussions.start(deps, request.model_copy(update={"discussion": stopped}))
     seen = await ended(deps, view.session, "lea")
     assert seen.summary is not None
-    assert seen.summary.ended_by == "budget"
-    assert 0 < len([turn for turn in seen.turns if not turn.skipped]) < 40
+    assert seen.summary.ended_by == ending
+    assert 0 < len([turn for turn in seen.turns if not turn.skipped]) < 100
 
 
 async def test_the_command_line_shows_a_session_and_says_what_it_is_not(site: Farm) -> None:

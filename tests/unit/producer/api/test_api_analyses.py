@@ -1,10 +1,12 @@
 """Topic analyses over HTTP: a round is a run of its key; who waits gets what there is."""
 
+import asyncio
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from producer.api import analyses
 from tasks.schemas.analyses import AnalysisDocument
 from tasks.schemas.ledger import StoredDocument
 from tests.unit.producer.api.conftest import Api, instance, problem_in, settings_in
@@ -54,10 +56,10 @@ async def test_what_is_analysed_is_told_as_the_file_tells_it(api: Api) -> None:
 
 
 async def test_who_waits_too_long_gets_what_there_is_and_where_to_look(
-    redis: Any, sent: Any, tmp_path: Path
+    api: Api, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    hasty = settings_in(tmp_path).model_copy(update={"api_timeout_s": 0.5})
-    async with instance(redis, tmp_path, settings=hasty) as api:
+    monkeypatch.setattr(analyses, "WAIT_SHARE", 0.01)
+    async with asyncio.timeout(60):
         header = {**await api.caller(), "Idempotency-Key": "k"}
         answer = await api.client.post("/analyze", json=TOPICS, headers=header)
         assert answer.status_code == 202, answer.text
@@ -95,10 +97,12 @@ async def test_open_analyses_count_as_runs(api: Api) -> None:
     ("change", "said"),
     [
         ({"topics": []}, "#/topics"),
-        ({"topics": ["a", " "]}, "topic 2 is empty"),
-        ({"topics": ["x" * 4001]}, "topic 1 has 4,001 characters"),
+        ({"topics": ["a", " "]}, "#/topics/1"),
+        ({"topics": ["x" * 1_000_000]}, "#/topics/0"),
         ({"topics": "a"}, "#/topics"),
         ({"concurrency": 0}, "#/concurrency"),
+        ({"concurrency": True}, "#/concurrency"),
+        ({"timeout": "60"}, "#/timeout"),
         ({"timeout": 0}, "#/timeout"),
         ({"max_retries": 11}, "#/max_retries"),
         ({"iterations": -1}, "#/iterations"),
@@ -112,5 +116,26 @@ async def test_what_cannot_be_analysed_says_why(
     header = await api.caller()
     answer = await api.client.post(path, json={**TOPICS, **change}, headers=header)
     problem = problem_in(answer, 422)
-    named = [one["pointer"] for one in problem.get("errors", ())]
-    assert said in named or said in problem["detail"]
+    assert [one["pointer"] for one in problem["errors"]] == [said]
+
+
+async def test_of_very_many_mistakes_the_first_are_named(api: Api) -> None:
+    header = await api.caller()
+    answer = await api.client.post("/analyses", json={"topics": [" "] * 10_000}, headers=header)
+    problem = problem_in(answer, 422)
+    assert "10,000 places" in problem["detail"]
+    assert [one["pointer"] for one in problem["errors"]] == [f"#/topics/{n}" for n in range(50)]
+
+
+async def test_10_000_topics_are_one_analysis_and_one_that_is_given_twice_is_analysed_once(
+    redis: Any, sent: Any, tmp_path: Path
+) -> None:
+    roomy = settings_in(tmp_path).model_copy(
+        update={"queue_most_calls": 100_000, "api_timeout_s": 120}
+    )
+    async with instance(redis, tmp_path, settings=roomy) as api:
+        header = await api.caller()
+        body = {"topics": [*(f"topic {n}" for n in range(10_000)), "topic 1"]}
+        answer = await api.client.post("/analyses", json=body, headers=header)
+        assert answer.status_code == 202, answer.text
+        assert answer.json()["topics"]["total"] == 10_000

@@ -6,6 +6,7 @@ import pytest
 
 from tasks.schemas.discussions import SummaryDocument, TurnDocument
 from tasks.schemas.ledger import StoredDocument
+from tasks.upkeep import tend_sessions
 from tests.unit.producer.api.conftest import Api, problem_in
 from tests.unit.producer.api.test_api_events import events_in
 
@@ -107,6 +108,19 @@ async def test_past_the_slots_a_discussion_waits_and_may_be_ended(api: Api) -> N
     assert ended.json()["state"] == "cancelled"
     events = await api.client.get(f"/discussions/{second['session']}/events", headers=header)
     assert events_in(events)[-1][1]["state"] == "finished"
+
+
+async def test_upkeep_lets_in_one_that_is_not_written_yet_and_does_not_fall_over_it(
+    api: Api,
+) -> None:
+    sessions = api.site.deps.sessions
+    sessions._slots = 1
+    for name in ("first", "unwritten"):
+        await sessions.enter(name, "ada")
+    await sessions.leave("first")
+    await tend_sessions(api.site.deps)
+    assert await sessions.active() == ["unwritten"]
+    await tend_sessions(api.site.deps)
 
 
 async def test_a_question_gets_a_round_of_its_own(api: Api) -> None:

@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from anyio import BrokenResourceError
 from redis.exceptions import ConnectionError as RedisConnectionError
 
-from producer.api.door import BODY_BYTES
+from producer.api.door import BODY_BYTES, Door
 from tasks.errors import ConfigurationError
 from tasks.settings import read_settings
 from tests.unit.producer.api.conftest import TEXT, Api, instance, problem_in, settings_in
@@ -110,7 +111,30 @@ async def test_no_refusal_repeats_what_was_sent(api: Api) -> None:
 async def test_a_path_or_a_method_that_is_not_there_is_a_problem(api: Api) -> None:
     header = await api.caller()
     problem_in(await api.client.get("/nothing", headers=header), 404)
-    problem_in(await api.client.delete("/runs", headers=header), 405)
+    answer = await api.client.delete("/runs", headers=header)
+    problem_in(answer, 405)
+    assert answer.headers["allow"] == "GET, POST"
+
+
+async def test_a_follower_that_goes_while_it_is_told_something_is_no_error(api: Api) -> None:
+    def breaking(error: Exception) -> Door:
+        async def app(scope: Any, receive: Any, send: Any) -> None:
+            await send({"type": "http.response.start", "status": 200, "headers": []})
+            raise ExceptionGroup("of FastAPI's stream", [error])
+
+        return Door(app)
+
+    async def ask(door: Door) -> None:
+        scope = {"type": "http", "method": "GET", "path": "/health", "headers": [], "app": api.app}
+
+        async def nothing(*_: Any) -> None:
+            pass
+
+        await door(scope, nothing, nothing)
+
+    await ask(breaking(BrokenResourceError()))
+    with pytest.raises(ExceptionGroup):
+        await ask(breaking(ValueError()))
 
 
 async def test_redis_that_is_away_is_a_problem_and_not_a_crash(
