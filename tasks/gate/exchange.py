@@ -16,6 +16,7 @@ LINE_US = 1_000_000
 POLL_US = 100_000
 TURN_US = 20_000
 PROBE_US = 1_000_000
+NEVER_US = 2**62
 GROW_AFTER = 25
 SHRINK = 0.75
 SHRINK_EVERY_US = 1_000_000
@@ -37,6 +38,7 @@ class Books:
     slots: dict[str, int] = field(default_factory=dict)
     run_slots: dict[str, dict[str, int]] = field(default_factory=lambda: defaultdict(dict))
     changes: dict[str, int] = field(default_factory=dict)
+    none_expires_before: int = NEVER_US
     requests: Window = field(default_factory=Window)
     tokens: Window = field(default_factory=Window)
     refunded: int | None = None  # the tick of the last refunded request
@@ -58,8 +60,9 @@ class Exchange:
 
     def __init__(self, books: Books, question: Question, now: int) -> None:
         self.books, self.question, self.now = books, question, now
-        changed = {**question.limits.model_dump(), **books.changes}
-        self.limits = Limits(**changed)
+        self.limits = question.limits
+        if books.changes:
+            self.limits = Limits(**{**question.limits.model_dump(), **books.changes})
         self.rpm = Rate(self.limits.rpm, self.limits.burst_s)
         self.tpm = Rate(self.limits.tpm, self.limits.burst_s)
         self.tick = now // TICK_US
@@ -79,9 +82,8 @@ class Exchange:
             del books.lines[name]
         if question.line:
             self.others = [w for name, w in books.lines.items() if name != question.line]
-        for held in (books.slots, self.run):
-            for lease in [lease for lease, until in held.items() if until <= self.now]:
-                del held[lease]
+        if books.none_expires_before <= self.now:
+            self.expire()
         shift = 0
         if question.fresh and question.wishes:
             shift = books.virtual - question.wishes[0].start
@@ -104,6 +106,14 @@ class Exchange:
         )
         free = len(books.slots) < self.slots_now
         return answer, bool(self.others) and free and (freed > 0 or reason == "turn")
+
+    def expire(self) -> None:
+        """Forget slots whose lease ran out, and note when to look again."""
+        books = self.books
+        for held in (books.slots, *books.run_slots.values()):
+            for lease in [lease for lease, until in held.items() if until <= self.now]:
+                del held[lease]
+        books.none_expires_before = min(books.slots.values(), default=NEVER_US)
 
     def take_back(self, one: Return) -> bool:
         """Free a slot and correct what was reserved; an expired lease changes nothing."""
@@ -224,6 +234,7 @@ class Exchange:
             books.probe = call.lease
         until = self.now + int(self.question.lease_s * 1_000_000)
         books.slots[call.lease] = until
+        books.none_expires_before = min(books.none_expires_before, until)
         if self.question.run_slots:
             self.run[call.lease] = until
         if self.question.line:

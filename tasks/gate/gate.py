@@ -7,6 +7,7 @@ flows) and one question at a time asks for all of them. If Redis is away, nothin
 
 import asyncio
 import contextlib
+import itertools
 import uuid
 from collections import defaultdict
 from collections.abc import Mapping
@@ -32,7 +33,8 @@ class Gate:
         self._rules = rules
         self._limits = dict(limits)
         self._lease_s = lease_s
-        self._name = uuid.uuid4().hex[:12]
+        self._name = uuid.uuid4().hex
+        self._numbers = itertools.count()
         self._lines: dict[LineKey, Line] = {}
         self._held: dict[str, Granted] = {}
         self._keeper: asyncio.Task[None] | None = None
@@ -63,14 +65,14 @@ class Gate:
         while the breaker is open.
         """
         self.limits(provider)
-        call = new_call(provider, run_id, run_slots, tokens)
+        call = self._new_call(provider, run_id, run_slots, tokens)
         return self._hold(await self._line_of(call).admitted(call, rank=rank, flow=flow or run_id))
 
     async def try_acquire(
         self, provider: str, *, tokens: int = 0, run_id: str = "", run_slots: int = 0
     ) -> Granted | Wait:
         """Ask once, past the lines. Raises ServiceAwayError when Redis is away."""
-        call = new_call(provider, run_id, run_slots, tokens)
+        call = self._new_call(provider, run_id, run_slots, tokens)
         answer = await self._rules.exchange(
             Question(
                 provider=provider,
@@ -150,6 +152,16 @@ class Gate:
         known = ", ".join(sorted(self._limits)) or "none"
         return ConfigurationError(f"the gate knows no provider {provider!r} (known: {known})")
 
+    def _new_call(self, provider: str, run_id: str, run_slots: int, tokens: int) -> Granted:
+        """Describe a call that asks for its grant."""
+        return Granted(
+            provider=provider,
+            lease=f"{self._name}{next(self._numbers):x}",
+            run_id=run_id,
+            run_slots=run_slots,
+            tokens=min(tokens, MOST_TOKENS),
+        )
+
     def _line_of(self, call: Granted) -> Line:
         """Find the line of those that share a call's limits: its provider's, or its run's own."""
         provider, run_slots = call.provider, call.run_slots
@@ -161,27 +173,30 @@ class Gate:
                     del self._lines[idle]
 
             async def exchange(ask: Ask) -> Answer:
-                return await self._exchange(key, ask)
+                return self._heard(await self._rules.exchange(self._question(key, ask)))
 
-            self._lines[key] = Line(exchange, lambda: self._freed(provider, but=key))
+            def at_once(ask: Ask) -> Answer | None:
+                return self._rules.at_once(self._question(key, ask))
+
+            self._lines[key] = Line(exchange, at_once, lambda: self._freed(provider, but=key))
         return self._lines[key]
 
-    async def _exchange(self, key: LineKey, ask: Ask) -> Answer:
+    def _question(self, key: LineKey, ask: Ask) -> Question:
         provider, run_id, run_slots = key
-        answer = await self._rules.exchange(
-            Question(
-                provider=provider,
-                limits=self.limits(provider),
-                lease_s=self._lease_s,
-                run_id=run_id,
-                run_slots=run_slots,
-                line=f"{self._name}:{run_id}:{run_slots}",
-                fresh=ask.fresh,
-                waiting=ask.waiting,
-                returns=ask.returns,
-                wishes=ask.wishes,
-            )
+        return Question(
+            provider=provider,
+            limits=self.limits(provider),
+            lease_s=self._lease_s,
+            run_id=run_id,
+            run_slots=run_slots,
+            line=f"{self._name}:{run_id}:{run_slots}",
+            fresh=ask.fresh,
+            waiting=ask.waiting,
+            returns=ask.returns,
+            wishes=ask.wishes,
         )
+
+    def _heard(self, answer: Answer) -> Answer:
         if answer.reason and self._listener is None:
             self._listener = asyncio.create_task(self._listen())
         return answer
@@ -210,14 +225,3 @@ class Gate:
             for (provider, run_id), leases in groups.items():
                 with contextlib.suppress(ServiceAwayError):  # tried again in a third of a lease
                     await self._rules.renew(provider, run_id, self._lease_s, leases)
-
-
-def new_call(provider: str, run_id: str, run_slots: int, tokens: int) -> Granted:
-    """Describe a call that asks for its grant."""
-    return Granted(
-        provider=provider,
-        lease=uuid.uuid4().hex,
-        run_id=run_id,
-        run_slots=run_slots,
-        tokens=min(tokens, MOST_TOKENS),
-    )

@@ -71,6 +71,9 @@ class Rules(Protocol):
     async def exchange(self, question: Question) -> Answer:
         """Take slots back, then grant wishes in their order until one cannot be."""
 
+    def at_once(self, question: Question) -> Answer | None:
+        """Do the same without waiting; None, and nothing, where somebody else must be asked."""
+
     async def renew(
         self, provider: str, run_id: str, lease_s: float, leases: Sequence[str]
     ) -> None:

@@ -117,7 +117,7 @@ class Completer:
         """Attempt a call until it is answered: by its model, else by the fallbacks."""
         failed: list[Failure] = []
         for outlet, model in self._targets(request.model):
-            if not worth_asking(outlet.provider, failed):
+            if failed and not worth_asking(outlet.provider, failed):
                 continue
             call = outlet.prepared(request, model=model, key=key)
             try:
@@ -218,7 +218,10 @@ class Completer:
         returned = self._gate.settle(
             granted, used_tokens=0 if unpaid else used, ending=ending_of(error), sent=sent
         )
-        returned.add_done_callback(note_unreturned)
+        if returned.done():
+            note_unreturned(returned)
+        else:
+            returned.add_done_callback(note_unreturned)
 
     @property
     def pool(self) -> PoolCounts:

@@ -5,9 +5,10 @@
 
 import asyncio
 import contextlib
+import itertools
 import logging
 import uuid
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from typing import Any, TypedDict
 
 from tasks.connection import connect
@@ -101,6 +102,8 @@ class Session:
             in_flight=settings.async_workers,
         )
         self._tally = CallTally()
+        self._name = uuid.uuid4().hex
+        self._numbers = itertools.count()
         self._made = 0
         self._failed = 0
         self._ongoing: set[asyncio.Task[Any]] = set()
@@ -115,8 +118,14 @@ class Session:
         The deadline counts from now, or from its place for a `patient` caller. Raises
         QueueFullError, DeadlineError, BadReplyError without text, and what the completer raises.
         """
-        async with self._place(patient=patient) as scope:
-            return with_text(await self._replies.complete(request, key=scope.key, scope=scope))
+        scope = await self._begin(patient=patient)
+        try:
+            done = with_text(await self._replies.complete(request, key=scope.key, scope=scope))
+        except BaseException as error:
+            self._end(error)
+            raise
+        self._end()
+        return done
 
     async def ask_small(self, small: Small, priority: int) -> str:
         """Answer a small question together with others. Raises what `SmallTalk.ask` raises."""
@@ -133,12 +142,7 @@ class Session:
         Nobody waits for a slow reader: a reply is at most a few megabytes, a slot is dear.
         """
         try:
-            async with self._place() as scope:
-                stream = self._completer.stream(request, key=scope.key, scope=scope)
-                async with contextlib.aclosing(stream):
-                    async for event in stream:
-                        if event.text:
-                            put(event.text)
+            await self._relay(request, put)
             put(None)
         except CastlineError as error:
             put(error)
@@ -181,34 +185,53 @@ class Session:
         if self._redis is not None:
             await self._redis.aclose()
 
-    @contextlib.asynccontextmanager
-    async def _place(self, *, patient: bool = False) -> AsyncIterator[CallScope]:
-        """Hold one of the client's places; counts the call and how it ended."""
+    async def _relay(self, request: ChatRequest, put: Put) -> None:
+        scope = await self._begin()
+        try:
+            stream = self._completer.stream(request, key=scope.key, scope=scope)
+            async with contextlib.aclosing(stream):
+                async for event in stream:
+                    if event.text:
+                        put(event.text)
+        except BaseException as error:
+            self._end(error)
+            raise
+        self._end()
+
+    async def _begin(self, *, patient: bool = False) -> CallScope:
+        """Take one of the client's places for the task that runs, which must `_end` it.
+
+        Raises QueueFullError, DeadlineError.
+        """
         task = asyncio.current_task()
         if task is None:
             raise RuntimeError("calls are made in tasks")
         self._ongoing.add(task)
-        deadline = None if patient else Deadline(self._timeout_s)
         self._made += 1
+        deadline = None if patient else Deadline(self._timeout_s)
         try:
             if deadline is None or self._admission.free:
                 await self._admission.enter(patient=patient)
             else:
                 async with deadline.enforced():
                     await self._admission.enter()
-            try:
-                yield CallScope(
-                    key=uuid.uuid4().hex,
-                    tally=self._tally,
-                    deadline=deadline or Deadline(self._timeout_s),
-                )
-            finally:
-                self._admission.leave()
-        except CastlineError:
-            self._failed += 1
+        except BaseException as error:
+            self._note_end(error)
             raise
-        finally:
-            self._ongoing.discard(task)
+        return CallScope(
+            key=f"{self._name}{next(self._numbers):x}",
+            tally=self._tally,
+            deadline=deadline or Deadline(self._timeout_s),
+        )
+
+    def _end(self, error: BaseException | None = None) -> None:
+        """Free the place of the task that runs; `error` is what its call failed by."""
+        self._admission.leave()
+        self._note_end(error)
+
+    def _note_end(self, error: BaseException | None) -> None:
+        self._failed += isinstance(error, CastlineError)
+        self._ongoing.discard(asyncio.current_task())
 
 
 def redis_of(settings: Settings) -> Any | None:
