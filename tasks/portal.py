@@ -18,6 +18,7 @@ from anyio.from_thread import BlockingPortal, start_blocking_portal
 from tasks.inbox import Crossing, Inbox, tell
 
 T = TypeVar("T")
+Ended = tuple["asyncio.Future[asyncio.Task[Any]]", "asyncio.Task[Any]"]
 
 
 class Portal:
@@ -42,12 +43,7 @@ class Portal:
         """
         future: Future[T] = Future()
         crossing = Crossing(function, arguments, partial(tell, future))
-
-        def ended(future: Future[T]) -> None:
-            if future.cancelled():
-                self._leave(crossing)
-
-        future.add_done_callback(ended)
+        future.add_done_callback(partial(self._ended, crossing))
         self._inbox.put(crossing.begin)
         return future
 
@@ -81,6 +77,10 @@ class Portal:
         self._portal.start_task_soon(self._portal.stop, True)
         self._context.__exit__(None, None, None)
 
+    def _ended(self, crossing: Crossing[Any], future: "Future[Any]") -> None:
+        if future.cancelled():
+            self._leave(crossing)
+
     def _leave(self, crossing: Crossing[Any]) -> None:
         with contextlib.suppress(RuntimeError):  # the loop is closed: it has ended
             self._inbox.put(crossing.leave)
@@ -91,17 +91,25 @@ class Asker:
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self.waiting = 0
-        self._inbox = Inbox(loop)
+        self._loop = loop
+        self._ended: list[Ended] = []
 
-    def tell(self, answer: "asyncio.Future[asyncio.Task[T]]", task: "asyncio.Task[T]") -> None:
-        """Pass an ended call on, from our loop to its."""
+    def tell(self, answer: "asyncio.Future[asyncio.Task[Any]]", task: "asyncio.Task[Any]") -> None:
+        """Pass an ended call on, together with those that end in the same turn of our loop."""
         if not task.cancelled():
             task.exception()  # heard of, also when nobody is there any more
+        self._ended.append((answer, task))
+        if len(self._ended) == 1:
+            asyncio.get_running_loop().call_soon(self._tell_all)
+
+    def _tell_all(self) -> None:
+        ended, self._ended = self._ended, []
         with contextlib.suppress(RuntimeError):  # the asker's loop is closed
-            self._inbox.put(settle, answer, task)
+            self._loop.call_soon_threadsafe(wake, ended)
 
 
-def settle(answer: "asyncio.Future[asyncio.Task[T]]", task: "asyncio.Task[T]") -> None:
-    """Wake who waits for a call, if somebody still does."""
-    if not answer.done():
-        answer.set_result(task)
+def wake(ended: "list[Ended]") -> None:
+    """Wake those who wait for calls, if they still do."""
+    for answer, task in ended:
+        if not answer.done():
+            answer.set_result(task)

@@ -6,7 +6,7 @@ All times are in microseconds, as in the script, so that both round alike.
 from collections import defaultdict
 from dataclasses import dataclass, field
 
-from tasks.gate.rates import MINUTE_US, TICK_US, TICKS, Rate, Window
+from tasks.gate.rates import MINUTE_US, TICK_US, TICKS, Window, rate
 from tasks.gate.rules import Answer, Question, Return, Wish
 from tasks.schemas.limits import Limits
 
@@ -63,13 +63,15 @@ class Exchange:
         self.limits = question.limits
         if books.changes:
             self.limits = Limits(**{**question.limits.model_dump(), **books.changes})
-        self.rpm = Rate(self.limits.rpm, self.limits.burst_s)
-        self.tpm = Rate(self.limits.tpm, self.limits.burst_s)
+        self.rpm = rate(self.limits.rpm, self.limits.burst_s)
+        self.tpm = rate(self.limits.tpm, self.limits.burst_s)
         self.tick = now // TICK_US
         books.request_tat = max(books.request_tat, now)
         books.token_tat = max(books.token_tat, now)
-        books.requests.forget(self.tick)
-        books.tokens.forget(self.tick)
+        if books.requests.ticks:
+            books.requests.forget(self.tick)
+        if books.tokens.ticks:
+            books.tokens.forget(self.tick)
         self.oldest = self.tick - TICKS + 1
         self.run = books.run_slots[question.run_id]
         self.others: list[Waiting] = []
@@ -78,10 +80,11 @@ class Exchange:
         """Settle, grant, register; also whether somebody else should be woken."""
         books, question = self.books, self.question
         freed = sum([self.take_back(one) for one in question.returns])
-        for name in [n for n, w in books.lines.items() if w.until <= self.now]:
-            del books.lines[name]
-        if question.line:
-            self.others = [w for name, w in books.lines.items() if name != question.line]
+        if books.lines:
+            for name in [n for n, w in books.lines.items() if w.until <= self.now]:
+                del books.lines[name]
+            if question.line:
+                self.others = [w for name, w in books.lines.items() if name != question.line]
         if books.none_expires_before <= self.now:
             self.expire()
         shift = 0
@@ -205,7 +208,8 @@ class Exchange:
         """Why a wish must wait, and how long in µs; "" when it need not."""
         books, limits, now = self.books, self.limits, self.now
         request_wait, token_wait = self.request_wait_us(), self.token_wait_us(wish.call.tokens)
-        due = sum(w.callers for w in self.others if w.head < order - TOLERANCE)
+        before = order - TOLERANCE
+        due = sum([w.callers for w in self.others if w.head < before]) if self.others else 0
         slots, run_slots = self.slots_now, self.question.run_slots
         half_open = 0 < books.open_until <= now
         refusals: tuple[tuple[bool, float, str], ...] = (
@@ -219,7 +223,10 @@ class Exchange:
             (len(books.slots) + due >= slots, TURN_US, "turn"),
             (due > 0 and limits.rpm + limits.tpm > 0, TURN_US, "turn"),
         )
-        return next(((wait, reason) for refused, wait, reason in refusals if refused), (0.0, ""))
+        for refused, wait, reason in refusals:
+            if refused:
+                return wait, reason
+        return 0.0, ""
 
     def grant(self, wish: Wish, start: int) -> None:
         """Take a slot, a request and the tokens."""

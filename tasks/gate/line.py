@@ -8,7 +8,7 @@ import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from tasks.errors import ProviderOpenError, ServiceAwayError
 from tasks.gate.rules import Answer, Return, Wish
@@ -31,8 +31,7 @@ class Caller:
     admitted: "asyncio.Future[Granted]"
 
 
-@dataclass(frozen=True, kw_only=True)
-class Ask:
+class Ask(NamedTuple):
     """What a line wants to know: see `tasks.gate.rules.Question`."""
 
     fresh: bool

@@ -80,9 +80,8 @@ class LLMClient:
         system_prompt: str | None = None,
     ) -> str:
         """Answer a prompt."""
-        return self._bridge.wait(
-            Session.chat, self._request(prompt, temperature, max_tokens, system_prompt)
-        )
+        request = self._request(prompt, temperature, max_tokens, system_prompt)
+        return self._bridge.wait(Session.complete, request).text
 
     async def chat_async(
         self,
@@ -94,23 +93,21 @@ class LLMClient:
         """Answer a prompt; cancelling gives the provider's slot back."""
         self._check_async()
         request = self._request(prompt, temperature, max_tokens, system_prompt)
-        return await self._bridge.hop(Session.chat, request)
+        return (await self._bridge.hop(Session.complete, request)).text
 
     def chat_with_context(
         self, messages: Messages, temperature: float = 0.7, max_tokens: int = 256
     ) -> str:
         """Go on with a conversation: `[{"role": "user", "content": "…"}, …]`."""
-        return self._bridge.wait(
-            Session.chat, self._request(context_messages(messages), temperature, max_tokens)
-        )
+        request = self._request(context_messages(messages), temperature, max_tokens)
+        return self._bridge.wait(Session.complete, request).text
 
     async def chat_with_context_async(
         self, messages: Messages, temperature: float = 0.7, max_tokens: int = 256
     ) -> str:
         """Go on with a conversation: `[{"role": "user", "content": "…"}, …]`."""
-        return await self._bridge.hop(
-            Session.chat, self._request(context_messages(messages), temperature, max_tokens)
-        )
+        request = self._request(context_messages(messages), temperature, max_tokens)
+        return (await self._bridge.hop(Session.complete, request)).text
 
     def stream(
         self,

@@ -122,7 +122,10 @@ class Completer:
             call = outlet.prepared(request, model=model, key=key)
             try:
                 with traced("model call", kind="llm", ls_provider=outlet.provider.name) as trace:
-                    answer = await self._retried(attempt, call, scope, deadline)
+                    try:
+                        answer = await attempt(call, scope, deadline)
+                    except TransientError as error:
+                        answer = await self._retried(error, attempt, call, scope, deadline)
                     if isinstance(answer, Completion):
                         note_completion(trace, answer)
                 return answer
@@ -140,13 +143,15 @@ class Completer:
             yield self._outlets[provider.name], fallback.model
 
     async def _retried(
-        self, attempt: Attempt[T], call: PreparedCall, scope: CallScope, deadline: Deadline
+        self,
+        error: TransientError,
+        attempt: Attempt[T],
+        call: PreparedCall,
+        scope: CallScope,
+        deadline: Deadline,
     ) -> T:
-        """Attempt a call as often as its failures are worth it."""
-        try:
-            return await attempt(call, scope, deadline)
-        except TransientError as error:
-            failed: TransientError | None = error
+        """Attempt a call that failed once as often as its failures are worth it."""
+        failed: TransientError | None = error
 
         async def again() -> T:
             nonlocal failed

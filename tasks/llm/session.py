@@ -108,10 +108,6 @@ class Session:
         self._failed = 0
         self._ongoing: set[asyncio.Task[Any]] = set()
 
-    async def chat(self, request: ChatRequest, *, patient: bool = False) -> str:
-        """Make one call for its text. Raises what `complete` raises."""
-        return (await self.complete(request, patient=patient)).text
-
     async def complete(self, request: ChatRequest, *, patient: bool = False) -> Completion:
         """Make one call when there is a place for it.
 
@@ -134,7 +130,7 @@ class Session:
     async def chat_in_turn(self, request: ChatRequest, places: asyncio.Semaphore) -> str:
         """Make one call of a batch, whose calls share these places."""
         async with places:
-            return await self.chat(request, patient=True)
+            return (await self.complete(request, patient=True)).text
 
     async def relay(self, request: ChatRequest, put: Put) -> None:
         """Make one call that is streamed: put its pieces, then None or the error that ended it.

@@ -93,13 +93,16 @@ class Wire:
         session, address = self._opened(), self._address(outgoing.path)
         self._requests += 1
         try:
-            async with session.post(
+            response = await session.post(
                 address,
                 data=outgoing.content,
                 headers={"Idempotency-Key": outgoing.key},
                 allow_redirects=False,
-            ) as response:
+            )
+            try:
                 content = await read_whole(response.content.readany, host=self._base.host)
+            finally:
+                response.release()  # closes its connection unless it was read to its end
         except (aiohttp.ClientError, OSError) as error:
             raise_as_httpx(error)
         coding = response.headers.get("Content-Encoding")
