@@ -66,8 +66,10 @@ class Exchange:
         self.rpm = rate(self.limits.rpm, self.limits.burst_s)
         self.tpm = rate(self.limits.tpm, self.limits.burst_s)
         self.tick = now // TICK_US
-        books.request_tat = max(books.request_tat, now)
-        books.token_tat = max(books.token_tat, now)
+        if self.limits.rpm:
+            books.request_tat = max(books.request_tat, now)
+        if self.limits.tpm:
+            books.token_tat = max(books.token_tat, now)
         if books.requests.ticks:
             books.requests.forget(self.tick)
         if books.tokens.ticks:
@@ -79,7 +81,9 @@ class Exchange:
     def answer(self) -> tuple[Answer, bool]:
         """Settle, grant, register; also whether somebody else should be woken."""
         books, question = self.books, self.question
-        freed = sum([self.take_back(one) for one in question.returns])
+        freed = 0
+        for one in question.returns:
+            freed += self.take_back(one)
         if books.lines:
             for name in [n for n, w in books.lines.items() if w.until <= self.now]:
                 del books.lines[name]
@@ -107,8 +111,10 @@ class Exchange:
             virtual=books.virtual,
             shift=shift,
         )
+        if not self.others:
+            return answer, False
         free = len(books.slots) < self.slots_now
-        return answer, bool(self.others) and free and (freed > 0 or reason == "turn")
+        return answer, free and (freed > 0 or reason == "turn")
 
     def expire(self) -> None:
         """Forget slots whose lease ran out, and note when to look again."""
@@ -164,8 +170,8 @@ class Exchange:
 
     def grow(self) -> None:
         """Give a slot back after so many successes."""
-        books, slots = self.books, self.slots_now
-        if slots < self.limits.slots:
+        books = self.books
+        if books.shrunk_to and (slots := self.slots_now) < self.limits.slots:
             books.successes += 1
             if books.successes >= GROW_AFTER:
                 books.shrunk_to, books.successes = slots + 1, 0

@@ -64,7 +64,6 @@ class Gate:
         wait leaves nothing behind. Raises ServiceAwayError when Redis is away, ProviderOpenError
         while the breaker is open.
         """
-        self.limits(provider)
         call = self._new_call(provider, run_id, run_slots, tokens)
         return self._hold(await self._line_of(call).admitted(call, rank=rank, flow=flow or run_id))
 
@@ -167,7 +166,9 @@ class Gate:
         provider, run_slots = call.provider, call.run_slots
         run_id = call.run_id if run_slots else ""
         key = (provider, run_id, run_slots)
-        if key not in self._lines:
+        line = self._lines.get(key)
+        if line is None:
+            self.limits(provider)
             if len(self._lines) > LINES_KEPT:
                 for idle in [k for k, line in self._lines.items() if line.idle]:
                     del self._lines[idle]
@@ -178,8 +179,9 @@ class Gate:
             def at_once(ask: Ask) -> Answer | None:
                 return self._rules.at_once(self._question(key, ask))
 
-            self._lines[key] = Line(exchange, at_once, lambda: self._freed(provider, but=key))
-        return self._lines[key]
+            line = Line(exchange, at_once, lambda: self._freed(provider, but=key))
+            self._lines[key] = line
+        return line
 
     def _question(self, key: LineKey, ask: Ask) -> Question:
         provider, run_id, run_slots = key

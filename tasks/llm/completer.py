@@ -223,9 +223,7 @@ class Completer:
         returned = self._gate.settle(
             granted, used_tokens=0 if unpaid else used, ending=ending_of(error), sent=sent
         )
-        if returned.done():
-            note_unreturned(returned)
-        else:
+        if not returned.done():
             returned.add_done_callback(note_unreturned)
 
     @property

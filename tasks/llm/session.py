@@ -114,14 +114,18 @@ class Session:
         The deadline counts from now, or from its place for a `patient` caller. Raises
         QueueFullError, DeadlineError, BadReplyError without text, and what the completer raises.
         """
-        scope = await self._begin(patient=patient)
+        task = self._begun()
         try:
-            done = with_text(await self._replies.complete(request, key=scope.key, scope=scope))
-        except BaseException as error:
-            self._end(error)
+            scope = self._at_once() or await self._in_turn(patient)
+            try:
+                return with_text(await self._replies.complete(request, key=scope.key, scope=scope))
+            finally:
+                self._admission.leave()
+        except CastlineError:
+            self._failed += 1
             raise
-        self._end()
-        return done
+        finally:
+            self._ongoing.discard(task)
 
     async def ask_small(self, small: Small, priority: int) -> str:
         """Answer a small question together with others. Raises what `SmallTalk.ask` raises."""
@@ -137,11 +141,23 @@ class Session:
 
         Nobody waits for a slow reader: a reply is at most a few megabytes, a slot is dear.
         """
+        task = self._begun()
         try:
-            await self._relay(request, put)
+            scope = self._at_once() or await self._in_turn()
+            try:
+                stream = self._completer.stream(request, key=scope.key, scope=scope)
+                async with contextlib.aclosing(stream):
+                    async for event in stream:
+                        if event.text:
+                            put(event.text)
+            finally:
+                self._admission.leave()
             put(None)
         except CastlineError as error:
+            self._failed += 1
             put(error)
+        finally:
+            self._ongoing.discard(task)
 
     def status(self) -> ClientStatus:
         """Count calls and connections."""
@@ -181,53 +197,32 @@ class Session:
         if self._redis is not None:
             await self._redis.aclose()
 
-    async def _relay(self, request: ChatRequest, put: Put) -> None:
-        scope = await self._begin()
-        try:
-            stream = self._completer.stream(request, key=scope.key, scope=scope)
-            async with contextlib.aclosing(stream):
-                async for event in stream:
-                    if event.text:
-                        put(event.text)
-        except BaseException as error:
-            self._end(error)
-            raise
-        self._end()
-
-    async def _begin(self, *, patient: bool = False) -> CallScope:
-        """Take one of the client's places for the task that runs, which must `_end` it.
-
-        Raises QueueFullError, DeadlineError.
-        """
+    def _begun(self) -> asyncio.Task[Any]:
+        """Count a call and its task, which `close` waits for."""
         task = asyncio.current_task()
         if task is None:
             raise RuntimeError("calls are made in tasks")
         self._ongoing.add(task)
         self._made += 1
-        deadline = None if patient else Deadline(self._timeout_s)
-        try:
-            if deadline is None or self._admission.free:
-                await self._admission.enter(patient=patient)
-            else:
-                async with deadline.enforced():
-                    await self._admission.enter()
-        except BaseException as error:
-            self._note_end(error)
-            raise
-        return CallScope(
-            key=f"{self._name}{next(self._numbers):x}",
-            tally=self._tally,
-            deadline=deadline or Deadline(self._timeout_s),
-        )
+        return task
 
-    def _end(self, error: BaseException | None = None) -> None:
-        """Free the place of the task that runs; `error` is what its call failed by."""
-        self._admission.leave()
-        self._note_end(error)
+    def _at_once(self) -> CallScope | None:
+        """Take one of the client's places, if one is free; it must be left again."""
+        return self._scope(Deadline(self._timeout_s)) if self._admission.try_enter() else None
 
-    def _note_end(self, error: BaseException | None) -> None:
-        self._failed += isinstance(error, CastlineError)
-        self._ongoing.discard(asyncio.current_task())
+    async def _in_turn(self, patient: bool = False) -> CallScope:
+        """Wait for a place. Raises QueueFullError, DeadlineError for who is not `patient`."""
+        if patient:
+            await self._admission.enter(patient=True)
+            return self._scope(Deadline(self._timeout_s))
+        deadline = Deadline(self._timeout_s)
+        async with deadline.enforced():
+            await self._admission.enter()
+        return self._scope(deadline)
+
+    def _scope(self, deadline: Deadline) -> CallScope:
+        key = f"{self._name}{next(self._numbers):x}"
+        return CallScope(key=key, tally=self._tally, deadline=deadline)
 
 
 def redis_of(settings: Settings) -> Any | None:
