@@ -72,14 +72,20 @@ class Crossing(Generic[T]):
         if self._left:
             return
         work = self._function(*self._arguments)
+        self._arguments = ()
         self._task = asyncio.get_running_loop().create_task(work, context=self._context)
-        self._task.add_done_callback(self._answered)
+        self._task.add_done_callback(self._end)
 
     def leave(self) -> None:
         """End the call, on its loop: nobody waits for it."""
         self._left = True
         if self._task is not None:
             self._task.cancel()
+
+    def _end(self, task: "asyncio.Task[T]") -> None:
+        self._task, answered = None, self._answered  # who keeps the answer keeps us
+        del self._answered
+        answered(task)
 
 
 def tell(future: "Future[T]", task: "asyncio.Task[T]") -> None:
