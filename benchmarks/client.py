@@ -2,9 +2,12 @@
 
     .venv/bin/python benchmarks/client.py --rounds 3
 
-1,000 calls of 0.3 s, 100 in flight, each way in a process of its own, in turns, against the same
-provider in another process; the gate is in memory. Efficiency is the seconds that the calls alone
-would take over the wall seconds; CPU is the calling process's between first call and last answer.
+5,000 calls of 0.3 s, 100 in flight, each way in a process of its own, in turns, against the same
+provider in another process; the gate is in memory. Every way is opened first (session or client,
+no connection yet), which is counted apart. Efficiency is the seconds that the calls alone would
+take over the wall seconds; CPU a call is that of the whole calling process, all of its threads,
+user and system, between the opened client and the last answer, over the calls: connecting is in
+it, importing and opening are not.
 """
 
 import argparse
@@ -17,6 +20,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import aiohttp
@@ -37,7 +41,7 @@ def options() -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--calls", type=int, default=1000)
+    parser.add_argument("--calls", type=int, default=5000)
     parser.add_argument("--in-flight", type=int, default=100)
     parser.add_argument("--latency", type=float, default=0.3)
     parser.add_argument("--way", choices=WAYS, help="run this way here, print one JSON line")
@@ -45,78 +49,111 @@ def options() -> argparse.Namespace:
     return parser.parse_args()
 
 
-async def limited(call: Callable[[int], Awaitable[object]], calls: int, in_flight: int) -> None:
-    """Make calls, so many at once."""
-    room = asyncio.Semaphore(in_flight)
+@dataclass(frozen=True)
+class Load:
+    """The calls to make, by number, and how many at once."""
 
-    async def one(number: int) -> None:
-        async with room:
-            await call(number)
+    url: str
+    calls: int
+    in_flight: int
 
-    await asyncio.gather(*(one(number) for number in range(calls)))
+    def client(self) -> LLMClient:
+        """Make a client for them."""
+        return LLMClient(base_url=self.url, model="m", workers=self.in_flight)
+
+    async def each(self, call: Callable[[int], Awaitable[object]]) -> None:
+        """Make the calls, so many at once."""
+        room = asyncio.Semaphore(self.in_flight)
+
+        async def one(number: int) -> None:
+            async with room:
+                await call(number)
+
+        await asyncio.gather(*(one(number) for number in range(self.calls)))
 
 
-async def bare(given: argparse.Namespace) -> None:
+def prompt(number: int) -> str:
+    """Ask something that nobody else asks."""
+    return f"{number}: {PROMPT}"
+
+
+def body(number: int) -> dict[str, object]:
+    """Build what the client would send."""
+    message = {"role": "user", "content": prompt(number)}
+    return {"model": "m", "messages": [message], "temperature": 0.0, "max_tokens": MAX_TOKENS}
+
+
+async def bare(load: Load, opened: Callable[[], None]) -> None:
     """Asyncio and aiohttp alone."""
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session:
+        opened()
 
         async def call(number: int) -> None:
-            message = {"role": "user", "content": f"{number}: {PROMPT}"}
-            body = {"model": "m", "messages": [message], "max_tokens": MAX_TOKENS}
-            async with session.post(f"{given.url}/chat/completions", json=body) as answer:
+            async with session.post(f"{load.url}/chat/completions", json=body(number)) as answer:
                 assert json.loads(await answer.read())["choices"]
 
-        await limited(call, given.calls, given.in_flight)
+        await load.each(call)
 
 
-async def wire(given: argparse.Namespace) -> None:
-    """Our HTTP way alone: httpx's types over aiohttp's pool."""
-    way = Wire(given.url, headers={}, timeout_s=60)
+async def wire(load: Load, opened: Callable[[], None]) -> None:
+    """Our HTTP way alone."""
+    way = Wire(load.url, headers={}, timeout_s=60)
+    opened()
 
     async def call(number: int) -> None:
-        message = {"role": "user", "content": f"{number}: {PROMPT}"}
-        body = {"model": "m", "messages": [message], "max_tokens": MAX_TOKENS}
-        answer = await way.send(way.post("chat/completions", body, key=str(number)))
+        answer = await way.send(way.post("chat/completions", body(number), key=str(number)))
         assert json.loads(answer.content)["choices"]
 
-    await limited(call, given.calls, given.in_flight)
+    await load.each(call)
     await way.close()
 
 
-async def chat_async(given: argparse.Namespace) -> None:
+async def chat_async(load: Load, opened: Callable[[], None]) -> None:
     """One `chat_async` for each call: two hops between threads."""
-    async with LLMClient(base_url=given.url, model="m", workers=given.in_flight) as client:
+    async with load.client() as client:
+        opened()
 
         async def call(number: int) -> None:
-            assert await client.chat_async(f"{number}: {PROMPT}", max_tokens=MAX_TOKENS)
+            assert await client.chat_async(prompt(number), max_tokens=MAX_TOKENS)
 
-        await limited(call, given.calls, given.in_flight)
-        assert client.status()["connections_opened"] <= given.in_flight
+        await load.each(call)
+        assert client.status()["connections_opened"] <= load.in_flight
 
 
-async def batch(given: argparse.Namespace) -> None:
+async def batch(load: Load, opened: Callable[[], None]) -> None:
     """One `batch` for all."""
-    prompts = (f"{number}: {PROMPT}" for number in range(given.calls))
-    with LLMClient(base_url=given.url, model="m", workers=given.in_flight) as client:
-        answers = client.batch(prompts, max_in_flight=given.in_flight, max_tokens=MAX_TOKENS)
-    assert all(isinstance(answer, str) for answer in answers)
+    prompts = (prompt(number) for number in range(load.calls))
+    with load.client() as client:
+        opened()
+        answers = client.batch(prompts, max_in_flight=load.in_flight, max_tokens=MAX_TOKENS)
+        assert all(isinstance(answer, str) for answer in answers)
 
 
 WAYS = {
     "bare asyncio + aiohttp": bare,
-    "httpx over aiohttp, our wire": wire,
+    "our wire": wire,
     "LLMClient.chat_async": chat_async,
     "LLMClient.batch": batch,
 }
 
 
+def cpu_s() -> float:
+    """Read the CPU seconds of this process, all threads."""
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    return used.ru_utime + used.ru_stime
+
+
 def run_here(given: argparse.Namespace) -> None:
     """Run one way and print what it took."""
-    before, began = resource.getrusage(resource.RUSAGE_SELF), time.monotonic()
-    asyncio.run(WAYS[given.way](given))
-    wall, after = time.monotonic() - began, resource.getrusage(resource.RUSAGE_SELF)
-    cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    print(json.dumps({"wall_s": wall, "cpu_s": cpu}))
+    began, at = cpu_s(), (0.0, 0.0)
+
+    def opened() -> None:
+        nonlocal at
+        at = cpu_s(), time.monotonic()
+
+    asyncio.run(WAYS[given.way](Load(given.url, given.calls, given.in_flight), opened))
+    took = {"wall_s": time.monotonic() - at[1], "cpu_s": cpu_s() - at[0], "open_s": at[0] - began}
+    print(json.dumps(took))
 
 
 def run_in_process(given: argparse.Namespace, way: str, url: str) -> dict[str, float]:
@@ -145,11 +182,18 @@ def run_all(given: argparse.Namespace) -> None:
         for _ in range(given.rounds):
             for way in WAYS:
                 found[way].append(run_in_process(given, way, provider.address))
-    print("| way | efficiency | CPU ms a call |\n|---|---|---|")
+    base = statistics.median(run["cpu_s"] for run in found["bare asyncio + aiohttp"])
+    print("| way | efficiency | CPU ms a call (range) | times bare | opening, CPU ms |")
+    print("|---|---|---|---|---|")
     for way, runs in found.items():
         wall = statistics.median(run["wall_s"] for run in runs)
-        cpu = statistics.median(run["cpu_s"] for run in runs)
-        print(f"| {way} | {ideal / wall:.2f} | {cpu / given.calls * 1000:.2f} |")
+        spent = sorted(run["cpu_s"] / given.calls * 1000 for run in runs)
+        cpu = statistics.median(spent)
+        print(
+            f"| {way} | {ideal / wall:.2f} | {cpu:.3f} ({spent[0]:.3f}-{spent[-1]:.3f}) "
+            f"| {cpu * given.calls / 1000 / base:.2f} "
+            f"| {statistics.median(run['open_s'] for run in runs) * 1000:.0f} |"
+        )
 
 
 if __name__ == "__main__":

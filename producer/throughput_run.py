@@ -57,7 +57,9 @@ async def measure(
         watch = Watch()
         ticking = asyncio.create_task(tick(shots, watch, told))
         try:
-            await generate(lambda n: client.chat(asked(n, provider.model)), plan, note=shots.append)
+            await generate(
+                lambda n: client.complete(asked(n, provider.model)), plan, note=shots.append
+            )
         finally:
             ticking.cancel()
         gate = client.status()["gate"]

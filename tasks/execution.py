@@ -222,7 +222,7 @@ async def try_later(
 def never_asked(error: CastlineError, tally: CallTally) -> bool:
     """Whether a step failed before its provider was asked anything."""
     if isinstance(error, RedisAwayError | BlobsAwayError):
-        return not tally.usage.made
+        return not tally.made
     if isinstance(error, DeadlineError):
         return not error.attempts
     return isinstance(error, ProviderOpenError)

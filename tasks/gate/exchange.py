@@ -6,7 +6,7 @@ All times are in microseconds, as in the script, so that both round alike.
 from collections import defaultdict
 from dataclasses import dataclass, field
 
-from tasks.gate.rates import MINUTE_US, TICK_US, TICKS, Rate, Window
+from tasks.gate.rates import MINUTE_US, TICK_US, TICKS, Window, rate
 from tasks.gate.rules import Answer, Question, Return, Wish
 from tasks.schemas.limits import Limits
 
@@ -16,6 +16,7 @@ LINE_US = 1_000_000
 POLL_US = 100_000
 TURN_US = 20_000
 PROBE_US = 1_000_000
+NEVER_US = 2**62
 GROW_AFTER = 25
 SHRINK = 0.75
 SHRINK_EVERY_US = 1_000_000
@@ -37,6 +38,7 @@ class Books:
     slots: dict[str, int] = field(default_factory=dict)
     run_slots: dict[str, dict[str, int]] = field(default_factory=lambda: defaultdict(dict))
     changes: dict[str, int] = field(default_factory=dict)
+    none_expires_before: int = NEVER_US
     requests: Window = field(default_factory=Window)
     tokens: Window = field(default_factory=Window)
     refunded: int | None = None  # the tick of the last refunded request
@@ -58,15 +60,20 @@ class Exchange:
 
     def __init__(self, books: Books, question: Question, now: int) -> None:
         self.books, self.question, self.now = books, question, now
-        changed = {**question.limits.model_dump(), **books.changes}
-        self.limits = Limits(**changed)
-        self.rpm = Rate(self.limits.rpm, self.limits.burst_s)
-        self.tpm = Rate(self.limits.tpm, self.limits.burst_s)
+        self.limits = question.limits
+        if books.changes:
+            self.limits = Limits(**{**question.limits.model_dump(), **books.changes})
+        self.rpm = rate(self.limits.rpm, self.limits.burst_s)
+        self.tpm = rate(self.limits.tpm, self.limits.burst_s)
         self.tick = now // TICK_US
-        books.request_tat = max(books.request_tat, now)
-        books.token_tat = max(books.token_tat, now)
-        books.requests.forget(self.tick)
-        books.tokens.forget(self.tick)
+        if self.limits.rpm:
+            books.request_tat = max(books.request_tat, now)
+        if self.limits.tpm:
+            books.token_tat = max(books.token_tat, now)
+        if books.requests.ticks:
+            books.requests.forget(self.tick)
+        if books.tokens.ticks:
+            books.tokens.forget(self.tick)
         self.oldest = self.tick - TICKS + 1
         self.run = books.run_slots[question.run_id]
         self.others: list[Waiting] = []
@@ -74,14 +81,16 @@ class Exchange:
     def answer(self) -> tuple[Answer, bool]:
         """Settle, grant, register; also whether somebody else should be woken."""
         books, question = self.books, self.question
-        freed = sum([self.take_back(one) for one in question.returns])
-        for name in [n for n, w in books.lines.items() if w.until <= self.now]:
-            del books.lines[name]
-        if question.line:
-            self.others = [w for name, w in books.lines.items() if name != question.line]
-        for held in (books.slots, self.run):
-            for lease in [lease for lease, until in held.items() if until <= self.now]:
-                del held[lease]
+        freed = 0
+        for one in question.returns:
+            freed += self.take_back(one)
+        if books.lines:
+            for name in [n for n, w in books.lines.items() if w.until <= self.now]:
+                del books.lines[name]
+            if question.line:
+                self.others = [w for name, w in books.lines.items() if name != question.line]
+        if books.none_expires_before <= self.now:
+            self.expire()
         shift = 0
         if question.fresh and question.wishes:
             shift = books.virtual - question.wishes[0].start
@@ -102,8 +111,18 @@ class Exchange:
             virtual=books.virtual,
             shift=shift,
         )
+        if not self.others:
+            return answer, False
         free = len(books.slots) < self.slots_now
-        return answer, bool(self.others) and free and (freed > 0 or reason == "turn")
+        return answer, free and (freed > 0 or reason == "turn")
+
+    def expire(self) -> None:
+        """Forget slots whose lease ran out, and note when to look again."""
+        books = self.books
+        for held in (books.slots, *books.run_slots.values()):
+            for lease in [lease for lease, until in held.items() if until <= self.now]:
+                del held[lease]
+        books.none_expires_before = min(books.slots.values(), default=NEVER_US)
 
     def take_back(self, one: Return) -> bool:
         """Free a slot and correct what was reserved; an expired lease changes nothing."""
@@ -151,8 +170,8 @@ class Exchange:
 
     def grow(self) -> None:
         """Give a slot back after so many successes."""
-        books, slots = self.books, self.slots_now
-        if slots < self.limits.slots:
+        books = self.books
+        if books.shrunk_to and (slots := self.slots_now) < self.limits.slots:
             books.successes += 1
             if books.successes >= GROW_AFTER:
                 books.shrunk_to, books.successes = slots + 1, 0
@@ -195,7 +214,8 @@ class Exchange:
         """Why a wish must wait, and how long in µs; "" when it need not."""
         books, limits, now = self.books, self.limits, self.now
         request_wait, token_wait = self.request_wait_us(), self.token_wait_us(wish.call.tokens)
-        due = sum(w.callers for w in self.others if w.head < order - TOLERANCE)
+        before = order - TOLERANCE
+        due = sum([w.callers for w in self.others if w.head < before]) if self.others else 0
         slots, run_slots = self.slots_now, self.question.run_slots
         half_open = 0 < books.open_until <= now
         refusals: tuple[tuple[bool, float, str], ...] = (
@@ -209,7 +229,10 @@ class Exchange:
             (len(books.slots) + due >= slots, TURN_US, "turn"),
             (due > 0 and limits.rpm + limits.tpm > 0, TURN_US, "turn"),
         )
-        return next(((wait, reason) for refused, wait, reason in refusals if refused), (0.0, ""))
+        for refused, wait, reason in refusals:
+            if refused:
+                return wait, reason
+        return 0.0, ""
 
     def grant(self, wish: Wish, start: int) -> None:
         """Take a slot, a request and the tokens."""
@@ -224,6 +247,7 @@ class Exchange:
             books.probe = call.lease
         until = self.now + int(self.question.lease_s * 1_000_000)
         books.slots[call.lease] = until
+        books.none_expires_before = min(books.none_expires_before, until)
         if self.question.run_slots:
             self.run[call.lease] = until
         if self.question.line:

@@ -7,6 +7,7 @@ flows) and one question at a time asks for all of them. If Redis is away, nothin
 
 import asyncio
 import contextlib
+import itertools
 import uuid
 from collections import defaultdict
 from collections.abc import Mapping
@@ -33,7 +34,8 @@ class Gate:
         self._rules = rules
         self._limits = dict(limits)
         self._lease_s = lease_s
-        self._name = uuid.uuid4().hex[:12]
+        self._name = uuid.uuid4().hex
+        self._numbers = itertools.count()
         self._lines: dict[LineKey, Line] = {}
         self._held: dict[str, Granted] = {}
         self._keeper: asyncio.Task[None] | None = None
@@ -63,15 +65,14 @@ class Gate:
         wait leaves nothing behind. Raises ServiceAwayError when Redis is away, ProviderOpenError
         while the breaker is open.
         """
-        self.limits(provider)
-        call = new_call(provider, run_id, run_slots, tokens)
+        call = self._new_call(provider, run_id, run_slots, tokens)
         return self._hold(await self._line_of(call).admitted(call, rank=rank, flow=flow or run_id))
 
     async def try_acquire(
         self, provider: str, *, tokens: int = 0, run_id: str = "", run_slots: int = 0
     ) -> Granted | Wait:
         """Ask once, past the lines. Raises ServiceAwayError when Redis is away."""
-        call = new_call(provider, run_id, run_slots, tokens)
+        call = self._new_call(provider, run_id, run_slots, tokens)
         answer = await self._rules.exchange(
             Question(
                 provider=provider,
@@ -151,38 +152,54 @@ class Gate:
         known = ", ".join(sorted(self._limits)) or "none"
         return ConfigurationError(f"the gate knows no provider {provider!r} (known: {known})")
 
+    def _new_call(self, provider: str, run_id: str, run_slots: int, tokens: int) -> Granted:
+        """Describe a call that asks for its grant."""
+        return Granted(
+            provider=provider,
+            lease=f"{self._name}{next(self._numbers):x}",
+            run_id=run_id,
+            run_slots=run_slots,
+            tokens=min(tokens, MOST_TOKENS),
+        )
+
     def _line_of(self, call: Granted) -> Line:
         """Find the line of those that share a call's limits: its provider's, or its run's own."""
         provider, run_slots = call.provider, call.run_slots
         run_id = call.run_id if run_slots else ""
         key = (provider, run_id, run_slots)
-        if key not in self._lines:
+        line = self._lines.get(key)
+        if line is None:
+            self.limits(provider)
             if len(self._lines) > LINES_KEPT:
                 for idle in [k for k, line in self._lines.items() if line.idle]:
                     del self._lines[idle]
 
             async def exchange(ask: Ask) -> Answer:
-                return await self._exchange(key, ask)
+                return self._heard(await self._rules.exchange(self._question(key, ask)))
 
-            self._lines[key] = Line(exchange, lambda: self._freed(provider, but=key))
-        return self._lines[key]
+            def at_once(ask: Ask) -> Answer | None:
+                return self._rules.at_once(self._question(key, ask))
 
-    async def _exchange(self, key: LineKey, ask: Ask) -> Answer:
+            line = Line(exchange, at_once, lambda: self._freed(provider, but=key))
+            self._lines[key] = line
+        return line
+
+    def _question(self, key: LineKey, ask: Ask) -> Question:
         provider, run_id, run_slots = key
-        answer = await self._rules.exchange(
-            Question(
-                provider=provider,
-                limits=self.limits(provider),
-                lease_s=self._lease_s,
-                run_id=run_id,
-                run_slots=run_slots,
-                line=f"{self._name}:{run_id}:{run_slots}",
-                fresh=ask.fresh,
-                waiting=ask.waiting,
-                returns=ask.returns,
-                wishes=ask.wishes,
-            )
+        return Question(
+            provider=provider,
+            limits=self.limits(provider),
+            lease_s=self._lease_s,
+            run_id=run_id,
+            run_slots=run_slots,
+            line=f"{self._name}:{run_id}:{run_slots}",
+            fresh=ask.fresh,
+            waiting=ask.waiting,
+            returns=ask.returns,
+            wishes=ask.wishes,
         )
+
+    def _heard(self, answer: Answer) -> Answer:
         if answer.reason and self._listener is None:
             self._listener = asyncio.create_task(self._listen(), context=Context())
         return answer
@@ -211,14 +228,3 @@ class Gate:
             for (provider, run_id), leases in groups.items():
                 with contextlib.suppress(ServiceAwayError):  # tried again in a third of a lease
                     await self._rules.renew(provider, run_id, self._lease_s, leases)
-
-
-def new_call(provider: str, run_id: str, run_slots: int, tokens: int) -> Granted:
-    """Describe a call that asks for its grant."""
-    return Granted(
-        provider=provider,
-        lease=uuid.uuid4().hex,
-        run_id=run_id,
-        run_slots=run_slots,
-        tokens=min(tokens, MOST_TOKENS),
-    )

@@ -30,6 +30,13 @@ class MemoryRules:
 
     async def exchange(self, question: Question) -> Answer:
         """Take slots back, then grant wishes."""
+        return self._answer(question)
+
+    def at_once(self, question: Question) -> Answer | None:
+        """Do the same without waiting."""
+        return self._answer(question)
+
+    def _answer(self, question: Question) -> Answer:
         books = self._books[question.provider]
         answer, ring = Exchange(books, question, self._now_us()).answer()
         if ring:

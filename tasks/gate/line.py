@@ -8,8 +8,8 @@ import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextvars import Context
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 from tasks.errors import ProviderOpenError, ServiceAwayError
 from tasks.gate.rules import Answer, Return, Wish
@@ -32,8 +32,7 @@ class Caller:
     admitted: "asyncio.Future[Granted]"
 
 
-@dataclass(frozen=True, kw_only=True)
-class Ask:
+class Ask(NamedTuple):
     """What a line wants to know: see `tasks.gate.rules.Question`."""
 
     fresh: bool
@@ -43,14 +42,18 @@ class Ask:
 
 
 Exchange = Callable[[Ask], Awaitable[Answer]]
+AtOnce = Callable[[Ask], Answer | None]
 Returned = tuple[Return, "asyncio.Future[None]"]
 
 
 class Line:
-    """Callers that share their limits; `exchange` asks the rules."""
+    """Callers that share their limits; `exchange` asks the rules, `at_once` those at hand."""
 
-    def __init__(self, exchange: Exchange, on_returned: Callable[[], None]) -> None:
+    def __init__(
+        self, exchange: Exchange, at_once: AtOnce, on_returned: Callable[[], None]
+    ) -> None:
         self._exchange = exchange
+        self._at_once = at_once
         self._on_returned = on_returned
         self._callers: Turnstile[Caller] = Turnstile()
         self._returns: list[Returned] = []
@@ -76,6 +79,8 @@ class Line:
 
         Raises ServiceAwayError when Redis is away, ProviderOpenError while the breaker is open.
         """
+        if self.idle and (granted := self._granted_at_once(call, rank)) is not None:
+            return granted
         future: asyncio.Future[Granted] = asyncio.get_running_loop().create_future()
         place = self._callers.arrive(Caller(call, future), rank=rank, flow=flow)
         self._arrived.set()
@@ -95,10 +100,29 @@ class Line:
         expires before.
         """
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        if self.idle and self._returned_at_once(returned):
+            done.set_result(None)
+            return done
         self._returns.append((returned, done))
         self._wake.set()
         self._start()
         return done
+
+    def _granted_at_once(self, call: Granted, rank: int) -> Granted | None:
+        """Ask rules that are at hand, past a line in which nobody stands."""
+        wish = Wish(call=call, rank=rank, start=self._callers.virtual)
+        answer = self._at_once(Ask(fresh=True, waiting=1, returns=(), wishes=(wish,)))
+        if answer is None or not answer.granted:
+            return None
+        self._callers.pass_on(answer.virtual)
+        return granted_of(call, answer)
+
+    def _returned_at_once(self, returned: Return) -> bool:
+        """Return a slot to rules that are at hand; nobody of this line waits for it."""
+        if self._at_once(Ask(fresh=True, waiting=0, returns=(returned,), wishes=())) is None:
+            return False
+        self._on_returned()
+        return True
 
     def freed(self) -> None:
         """Hear that a slot of the provider came free elsewhere."""
@@ -185,7 +209,7 @@ class Line:
         self._callers.put_back(places[answer.granted :])
         for place in places[: answer.granted]:
             self._callers.admit(place)
-            call = replace(place.caller.call, tick=answer.tick)
+            call = granted_of(place.caller.call, answer)
             if place.caller.admitted.done():  # cancelled while we asked: the call never leaves
                 self.give_back(unsent(call))
             else:
@@ -222,6 +246,18 @@ class Line:
         for future in futures:
             if not future.done():
                 future.set_exception(error)
+
+
+def granted_of(call: Granted, answer: Answer) -> Granted:
+    """Note when a call was granted."""
+    return Granted(
+        provider=call.provider,
+        lease=call.lease,
+        run_id=call.run_id,
+        tokens=call.tokens,
+        run_slots=call.run_slots,
+        tick=answer.tick,
+    )
 
 
 def unsent(call: Granted) -> Return:

@@ -63,6 +63,10 @@ class RedisRules:
             shift=int(shift),
         )
 
+    def at_once(self, question: Question) -> Answer | None:
+        """Redis must be asked."""
+        return None
+
     async def renew(
         self, provider: str, run_id: str, lease_s: float, leases: Sequence[str]
     ) -> None:

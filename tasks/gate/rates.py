@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 MINUTE_US = 60_000_000
 TICK_US = 250_000
@@ -33,6 +34,12 @@ class Rate:
         """How long until `amount` may leave, by GCRA; more than a burst goes alone."""
         room = max(0.0, (self.burst - amount) * self.unit_us)
         return max(0.0, tat - now - room)
+
+
+@lru_cache(maxsize=64)
+def rate(per_minute: int, burst_s: float) -> Rate:
+    """Make a rate, or take the one that was made before."""
+    return Rate(per_minute, burst_s)
 
 
 @dataclass

@@ -1,14 +1,12 @@
 """What a gate asks of whoever keeps the limits, and what it is told; kept in Redis or in memory."""
 
 from collections.abc import AsyncIterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from tasks.schemas.limits import Ending, GateState, Granted, Limits
 
 
-@dataclass(frozen=True, kw_only=True)
-class Wish:
+class Wish(NamedTuple):
     """A call that would like to leave; lower ranks go first, then earlier starts."""
 
     call: Granted
@@ -16,8 +14,7 @@ class Wish:
     start: int = 0
 
 
-@dataclass(frozen=True, kw_only=True)
-class Return:
+class Return(NamedTuple):
     """A slot that comes back: tokens its call really used, how it ended, whether it ever left."""
 
     call: Granted
@@ -26,8 +23,7 @@ class Return:
     sent: bool = True
 
 
-@dataclass(frozen=True, kw_only=True)
-class Question:
+class Question(NamedTuple):
     """What one line of callers returns and wishes, all of one provider and one run's cap.
 
     `line` names the line, "" asks past all lines. A `fresh` line joins the others where they are.
@@ -46,8 +42,7 @@ class Question:
     wishes: Sequence[Wish] = ()
 
 
-@dataclass(frozen=True, kw_only=True)
-class Answer:
+class Answer(NamedTuple):
     """How many wishes were granted, in their order; how long the next must wait, and for what.
 
     `tick` is the quarter second of the grants on the rules' clock, `virtual` how far the lines have
@@ -70,6 +65,9 @@ class Rules(Protocol):
 
     async def exchange(self, question: Question) -> Answer:
         """Take slots back, then grant wishes in their order until one cannot be."""
+
+    def at_once(self, question: Question) -> Answer | None:
+        """Do the same without waiting; None, and nothing, where somebody else must be asked."""
 
     async def renew(
         self, provider: str, run_id: str, lease_s: float, leases: Sequence[str]

@@ -39,6 +39,11 @@ class Turnstile(Generic[T]):
     def __len__(self) -> int:
         return self._waiting
 
+    @property
+    def virtual(self) -> int:
+        """How far this line has come: where a flow that comes now starts."""
+        return self._virtual
+
     def arrive(self, caller: T, *, rank: int = 0, flow: str = "") -> Place[T]:
         """Queue a caller behind those of its flow."""
         start = max(self._virtual, self._last.get(flow, 0))

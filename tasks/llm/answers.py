@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 import aiohttp
 import httpx
+from pydantic_core import from_json
 
 from tasks.errors import (
     BadReplyError,
@@ -66,12 +67,20 @@ def payload_of(
     if response.status_code != httpx.codes.OK:
         raise error_of(response, provider=provider, model=model, key_setting=key_setting)
     try:
-        payload = json.loads(response.content)
+        payload = parsed(response.content)
     except (ValueError, RecursionError) as error:
         raise BadReplyError(f"{provider}: the answer {what_it_is(response)}") from error
     if isinstance(payload, dict) and payload.get("error"):
         raise BadReplyError(f"{provider}: the answer is an error object with status 200")
     return payload
+
+
+def parsed(content: bytes) -> Any:
+    """Parse JSON. Raises ValueError, RecursionError."""
+    try:
+        return from_json(content)
+    except ValueError:  # a lone surrogate or UTF-16, which this one refuses, or no JSON at all
+        return json.loads(content)
 
 
 def what_it_is(response: HttpAnswer) -> str:

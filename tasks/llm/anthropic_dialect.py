@@ -61,7 +61,7 @@ class AnthropicDialect:
             built["stream"] = True
         return built
 
-    def completion(self, payload: Any, *, asked_model: str) -> Completion:
+    def completion(self, payload: Any, *, asked_model: str, seconds: float = 0.0) -> Completion:
         """Read a reply's payload. Raises BadReplyError when it is not a message."""
         try:
             usage = payload.get("usage") or {}
@@ -71,6 +71,7 @@ class AnthropicDialect:
                 model=payload.get("model") or asked_model,
                 prompt_tokens=prompt_tokens(usage),
                 completion_tokens=int(usage.get("output_tokens") or 0),
+                seconds=seconds,
             )
         except (KeyError, TypeError, AttributeError, ValueError) as error:
             raise BadReplyError("the provider's answer is not a message") from error

@@ -17,7 +17,7 @@ from tasks.llm.batch_lines import endpoint_of
 from tasks.llm.dialects import DIALECTS
 from tasks.llm.providers import Provider
 from tasks.llm.retrying import RetryPolicy
-from tasks.llm.transport import CONNECT_S, open_transport
+from tasks.llm.transport import CONNECT_S, open_session, transport_over
 
 CHUNK_KEY = "castline_chunk"
 PAGE = 100
@@ -155,7 +155,7 @@ class BatchClient:
             self._http = httpx.AsyncClient(
                 base_url=self._provider.base_url.rstrip("/") + "/",
                 headers={"User-Agent": "castline", **self.dialect.headers(key)},
-                transport=open_transport(),
+                transport=transport_over(open_session()),
                 timeout=httpx.Timeout(self._provider.timeout_s, connect=CONNECT_S),
             )
         return self._http

@@ -36,25 +36,17 @@ class Bridge:
         self._portal: Portal | None = None
         self._session: Session | None = None
 
-    def open(self) -> Session:
+    def open(self) -> None:
         """Open the session unless it is open."""
-        with self._lock:
-            if self._closed:
-                raise closed_error()
-            if self._session is None:
-                self._portal = Portal()
-                try:
-                    self._session = self._portal.call(open_session, self._settings, self._provider)
-                except BaseException:
-                    self._portal.close()
-                    raise
-                atexit.register(self.abandon)  # a loop that nobody closed would hang the exit
-            return self._session
+        self._opened()
 
     def start(self, function: Function[T], *arguments: Any) -> Future[T]:
         """Run `function(session, *arguments)` there without waiting; cancelling ends it."""
-        session = self.open()
-        return asyncio.run_coroutine_threadsafe(function(session, *arguments), session.loop)
+        session, portal = self._opened()
+        try:
+            return portal.start(function, session, *arguments)
+        except RuntimeError:  # closed this moment
+            raise closed_error() from None
 
     def wait(self, function: Function[T], *arguments: Any) -> T:
         """Run `function(session, *arguments)` there and block this thread meanwhile."""
@@ -68,7 +60,14 @@ class Bridge:
 
     async def hop(self, function: Function[T], *arguments: Any) -> T:
         """Run `function(session, *arguments)` there without blocking this loop."""
-        return await awaited(self.start(function, *arguments))
+        session, portal = self._opened()
+        try:
+            ended = await portal.hop(function, session, *arguments)
+        except RuntimeError:  # closed this moment
+            raise closed_error() from None
+        if ended.cancelled():
+            raise closed_error()
+        return ended.result()
 
     def pieces(self, request: ChatRequest) -> Iterator[str]:
         """Stream a request to this thread; closing the iterator ends the call."""
@@ -117,6 +116,23 @@ class Bridge:
         """Cancel what is under way and close: the program ends."""
         self.close(now=True)
 
+    def _opened(self) -> tuple[Session, Portal]:
+        session, portal = self._session, self._portal
+        if session is not None and portal is not None and not self._closed:
+            return session, portal
+        with self._lock:
+            if self._closed:
+                raise closed_error()
+            if self._session is None or self._portal is None:
+                self._portal = Portal()
+                try:
+                    self._session = self._portal.call(open_session, self._settings, self._provider)
+                except BaseException:
+                    self._portal.close()
+                    raise
+                atexit.register(self.abandon)  # a loop that nobody closed would hang the exit
+            return self._session, self._portal
+
     def _relay(self, request: ChatRequest, put: Put) -> Future[None]:
         """Start a stream; its end is put too when it is cancelled from the other side."""
         relay = self.start(Session.relay, request, put)
@@ -127,17 +143,6 @@ class Bridge:
 
         relay.add_done_callback(ended)
         return relay
-
-
-async def awaited(future: Future[T]) -> T:
-    """Wait for a call on another loop. Raises ClientClosedError when it was cancelled there."""
-    try:
-        return await asyncio.wrap_future(future)
-    except asyncio.CancelledError:
-        task = asyncio.current_task()
-        if task is None or task.cancelling():
-            raise
-        raise closed_error() from None
 
 
 async def open_session(settings: Settings, provider: Provider) -> Session:

@@ -7,6 +7,7 @@ import asyncio
 import threading
 from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable
 from concurrent.futures import Future
+from functools import partial
 from typing import Any, TypeVar
 
 from tasks.errors import CastlineError
@@ -22,24 +23,32 @@ def in_order(
 
     Items are taken in this thread. What is no CastlineError ends all of it, as Ctrl-C does.
     """
-    started: list[Future[R] | CastlineError] = []
-    source, room = iter(items), threading.Semaphore(at_once)
-    nothing = object()
+    results: dict[int, R | CastlineError] = {}
+    started: dict[int, Future[R]] = {}
+    source, room = enumerate(items), threading.Semaphore(at_once)
+
+    def ended(at: int, future: Future[R]) -> None:
+        if not future.cancelled() and isinstance(future.exception(), CastlineError | None):
+            results[at] = value_of(future)
+            del started[at]  # its result is small, what leads to it is not
+        room.release()
+
     try:
-        while room.acquire() and (item := next(source, nothing)) is not nothing:
+        while room.acquire() and (taken := next(source, None)) is not None:
+            at, item = taken
             try:
-                future = start(item)  # type: ignore[arg-type]  # it is not `nothing`
+                started[at] = future = start(item)
             except CastlineError as error:
-                started.append(error)
+                results[at] = error
                 room.release()
             else:
-                started.append(future)
-                future.add_done_callback(lambda _: room.release())
-        return [one if isinstance(one, CastlineError) else value_of(one) for one in started]
+                future.add_done_callback(partial(ended, at))
+        for at, future in started.copy().items():
+            results[at] = value_of(future)
+        return [results[at] for at in range(len(results))]
     finally:
-        for one in started:
-            if isinstance(one, Future):
-                one.cancel()
+        for future in started.copy().values():
+            future.cancel()
 
 
 def value_of(started: Future[Any]) -> Any:

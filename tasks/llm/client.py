@@ -6,7 +6,7 @@ thread and any loop, from several at once, and from sync code inside of a runnin
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterable, Iterable, Iterator
 from concurrent.futures import CancelledError as FutureCancelledError
 from concurrent.futures import Future
 from types import TracebackType
@@ -25,7 +25,7 @@ from tasks.llm.arguments import (
     request_of,
     small_of,
 )
-from tasks.llm.bridge import Bridge, awaited, closed_error
+from tasks.llm.bridge import Bridge, closed_error
 from tasks.llm.bulk import in_order, in_order_async
 from tasks.llm.choosing import resolve_provider
 from tasks.llm.client_settings import client_settings
@@ -80,9 +80,8 @@ class LLMClient:
         system_prompt: str | None = None,
     ) -> str:
         """Answer a prompt."""
-        return self._bridge.wait(
-            Session.chat, self._request(prompt, temperature, max_tokens, system_prompt)
-        )
+        request = self._request(prompt, temperature, max_tokens, system_prompt)
+        return self._bridge.wait(Session.complete, request).text
 
     async def chat_async(
         self,
@@ -94,23 +93,21 @@ class LLMClient:
         """Answer a prompt; cancelling gives the provider's slot back."""
         self._check_async()
         request = self._request(prompt, temperature, max_tokens, system_prompt)
-        return await self._bridge.hop(Session.chat, request)
+        return (await self._bridge.hop(Session.complete, request)).text
 
     def chat_with_context(
         self, messages: Messages, temperature: float = 0.7, max_tokens: int = 256
     ) -> str:
         """Go on with a conversation: `[{"role": "user", "content": "…"}, …]`."""
-        return self._bridge.wait(
-            Session.chat, self._request(context_messages(messages), temperature, max_tokens)
-        )
+        request = self._request(context_messages(messages), temperature, max_tokens)
+        return self._bridge.wait(Session.complete, request).text
 
     async def chat_with_context_async(
         self, messages: Messages, temperature: float = 0.7, max_tokens: int = 256
     ) -> str:
         """Go on with a conversation: `[{"role": "user", "content": "…"}, …]`."""
-        return await self._bridge.hop(
-            Session.chat, self._request(context_messages(messages), temperature, max_tokens)
-        )
+        request = self._request(context_messages(messages), temperature, max_tokens)
+        return (await self._bridge.hop(Session.complete, request)).text
 
     def stream(
         self,
@@ -172,7 +169,12 @@ class LLMClient:
         their place as long as it takes; each one's timeout begins with it.
         """
         default = Question("-", system_prompt, temperature, max_tokens)
-        start, at_once = self._batch(batch_size, max_in_flight, default)
+        places, at_once = self._batch(batch_size, max_in_flight, default)
+
+        def start(item: Item) -> Future[str]:
+            request = request_of(self.provider, question_of(item, default))
+            return self._bridge.start(Session.chat_in_turn, request, places)
+
         try:
             return in_order(items, start, at_once=at_once)
         except FutureCancelledError:
@@ -191,10 +193,11 @@ class LLMClient:
         """Answer as `batch` does; items are taken on the running loop."""
         self._check_async()
         default = Question("-", system_prompt, temperature, max_tokens)
-        start, at_once = self._batch(batch_size, max_in_flight, default)
+        places, at_once = self._batch(batch_size, max_in_flight, default)
 
         async def answer(item: Item) -> str:
-            return await awaited(start(item))
+            request = request_of(self.provider, question_of(item, default))
+            return await self._bridge.hop(Session.chat_in_turn, request, places)
 
         return await in_order_async(items, answer, at_once=at_once)
 
@@ -253,8 +256,8 @@ class LLMClient:
 
     def _batch(
         self, batch_size: int | None, max_in_flight: int | None, default: Question
-    ) -> tuple[Callable[[Item], Future[str]], int]:
-        """Say how an item of a batch is started, and how many are taken at once.
+    ) -> tuple[asyncio.Semaphore, int]:
+        """Make the places that a batch's calls share, and say how many items are taken at once.
 
         Never more than the provider takes in one batch: more are split and come back in order.
         """
@@ -268,12 +271,7 @@ class LLMClient:
             else checked_count(max_in_flight, name="max_in_flight")
         )
         request_of(self.provider, default)  # its numbers are checked before anything is taken
-
-        def start(item: Item) -> Future[str]:
-            request = request_of(self.provider, question_of(item, default))
-            return self._bridge.start(Session.chat_in_turn, request, places)
-
-        return start, at_once
+        return places, at_once
 
     def _check_async(self) -> None:
         if not self._settings.async_enabled:

@@ -117,12 +117,15 @@ class Completer:
         """Attempt a call until it is answered: by its model, else by the fallbacks."""
         failed: list[Failure] = []
         for outlet, model in self._targets(request.model):
-            if not worth_asking(outlet.provider, failed):
+            if failed and not worth_asking(outlet.provider, failed):
                 continue
             call = outlet.prepared(request, model=model, key=key)
             try:
                 with traced("model call", kind="llm", ls_provider=outlet.provider.name) as trace:
-                    answer = await self._retried(attempt, call, scope, deadline)
+                    try:
+                        answer = await attempt(call, scope, deadline)
+                    except TransientError as error:
+                        answer = await self._retried(error, attempt, call, scope, deadline)
                     if isinstance(answer, Completion):
                         note_completion(trace, answer)
                 return answer
@@ -140,13 +143,15 @@ class Completer:
             yield self._outlets[provider.name], fallback.model
 
     async def _retried(
-        self, attempt: Attempt[T], call: PreparedCall, scope: CallScope, deadline: Deadline
+        self,
+        error: TransientError,
+        attempt: Attempt[T],
+        call: PreparedCall,
+        scope: CallScope,
+        deadline: Deadline,
     ) -> T:
-        """Attempt a call as often as its failures are worth it."""
-        try:
-            return await attempt(call, scope, deadline)
-        except TransientError as error:
-            failed: TransientError | None = error
+        """Attempt a call that failed once as often as its failures are worth it."""
+        failed: TransientError | None = error
 
         async def again() -> T:
             nonlocal failed
@@ -218,7 +223,8 @@ class Completer:
         returned = self._gate.settle(
             granted, used_tokens=0 if unpaid else used, ending=ending_of(error), sent=sent
         )
-        returned.add_done_callback(note_unreturned)
+        if not returned.done():
+            returned.add_done_callback(note_unreturned)
 
     @property
     def pool(self) -> PoolCounts:

@@ -1,8 +1,7 @@
 """The end of one logical call's time: over its attempts, its waits, the gate and the fallbacks."""
 
 import asyncio
-import contextlib
-from collections.abc import AsyncIterator
+from types import TracebackType
 
 from tasks.errors import DeadlineError
 
@@ -20,19 +19,12 @@ class Deadline:
         """How much time is left."""
         return self._until - asyncio.get_running_loop().time()
 
-    @contextlib.asynccontextmanager
-    async def enforced(self) -> AsyncIterator[None]:
-        """Cancel the block when the time is over.
+    def enforced(self) -> "Enforced":
+        """Cancel the `async with` block when the time is over.
 
         Raises DeadlineError then; what the block holds, it returns on its way out.
         """
-        try:
-            async with asyncio.timeout_at(self._until) as limit:
-                yield
-        except TimeoutError:
-            if not limit.expired():
-                raise
-            raise self.error() from None
+        return Enforced(self, asyncio.timeout_at(self._until))
 
     def error(self) -> DeadlineError:
         """Say that the time is over."""
@@ -44,3 +36,27 @@ class Deadline:
             attempts=self.attempts,
             hint="allow more time, or fewer calls at once",
         )
+
+
+class Enforced:
+    """One block under a deadline; no generator, which would cost every call as much again."""
+
+    __slots__ = ("_deadline", "_limit")
+
+    def __init__(self, deadline: Deadline, limit: asyncio.Timeout) -> None:
+        self._deadline = deadline
+        self._limit = limit
+
+    async def __aenter__(self) -> None:
+        await self._limit.__aenter__()
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        try:
+            await self._limit.__aexit__(kind, error, trace)
+        except TimeoutError:  # the block's own are not raised here
+            raise self._deadline.error() from None

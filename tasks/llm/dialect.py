@@ -19,8 +19,11 @@ class Dialect(Protocol):
     def body(self, request: ChatRequest, structured: Structured) -> dict[str, Any]:
         """Build the request's body; the schema goes where this provider takes it."""
 
-    def completion(self, payload: Any, *, asked_model: str) -> Completion:
-        """Read a good answer's payload. Raises BadReplyError when it is not a completion."""
+    def completion(self, payload: Any, *, asked_model: str, seconds: float = 0.0) -> Completion:
+        """Read a good answer's payload, which took so long.
+
+        Raises BadReplyError when it is not a completion.
+        """
 
     def stream_event(self, data: str) -> StreamEvent:
         """Read one server-sent event of a reply that is being written.

@@ -25,9 +25,9 @@ class OpenAIDialect:
         """Build the request's body; the schema goes where this provider takes it."""
         return body(request, structured)
 
-    def completion(self, payload: Any, *, asked_model: str) -> Completion:
+    def completion(self, payload: Any, *, asked_model: str, seconds: float = 0.0) -> Completion:
         """Read a reply's payload. Raises BadReplyError when it is not a chat completion."""
-        return completion(payload, asked_model=asked_model)
+        return completion(payload, asked_model=asked_model, seconds=seconds)
 
     def stream_event(self, data: str) -> StreamEvent:
         """Read one chunk, or the `[DONE]` that ends them."""
@@ -82,7 +82,7 @@ def message_part(message: Message) -> dict[str, Any]:
     }
 
 
-def completion(payload: Any, *, asked_model: str) -> Completion:
+def completion(payload: Any, *, asked_model: str, seconds: float = 0.0) -> Completion:
     """Read a reply's payload. Raises BadReplyError when it is not a chat completion."""
     try:
         choice = payload["choices"][0]
@@ -95,6 +95,7 @@ def completion(payload: Any, *, asked_model: str) -> Completion:
             model=payload.get("model") or asked_model,
             prompt_tokens=int(usage.get("prompt_tokens") or 0),
             completion_tokens=int(usage.get("completion_tokens") or 0),
+            seconds=seconds,
         )
     except (KeyError, IndexError, TypeError, AttributeError, ValueError) as error:
         raise BadReplyError("the provider's answer is not a chat completion") from error

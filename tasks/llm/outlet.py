@@ -14,7 +14,7 @@ from tasks.llm.dialects import DIALECTS
 from tasks.llm.providers import Provider
 from tasks.llm.streaming import StreamedReply, open_stream
 from tasks.llm.strict_schema import strict_schema
-from tasks.llm.transport import PoolCounts, Wire
+from tasks.llm.transport import Outgoing, PoolCounts, Wire
 from tasks.llm.web_search import results_found, with_search
 from tasks.schemas.calls import Message
 from tasks.schemas.completion import ChatRequest, Completion
@@ -30,7 +30,7 @@ class PreparedCall:
 
     outlet: "Outlet"
     model: str
-    request: httpx.Request
+    request: Outgoing
     estimate: int
     searches: bool = False
 
@@ -55,7 +55,7 @@ class Outlet:
         return PreparedCall(
             outlet=self,
             model=model,
-            request=self._wire.post(self._dialect.path, body, key=key, stream=request.stream),
+            request=self._wire.post(self._dialect.path, body, key=key),
             estimate=estimated_tokens(request.messages) + request.max_tokens,
             searches=bool(request.search),
         )
@@ -76,11 +76,13 @@ class Outlet:
             model=call.model,
             key_setting=self.provider.key_setting,
         )
-        completion = self._dialect.completion(payload, asked_model=call.model)
-        found = results_found(payload, self.provider.web_search) if call.searches else 0
-        return completion.model_copy(
-            update={"seconds": time.monotonic() - begun, "web_results": found}
+        completion = self._dialect.completion(
+            payload, asked_model=call.model, seconds=time.monotonic() - begun
         )
+        if not call.searches:
+            return completion
+        found = results_found(payload, self.provider.web_search)
+        return completion.model_copy(update={"web_results": found})
 
     async def open(self, call: PreparedCall, granted: Granted) -> StreamedReply:
         """Send a request once and read up to its first piece of text.
@@ -130,7 +132,8 @@ def estimated_tokens(messages: tuple[Message, ...]) -> int:
     """Estimate a prompt's tokens: 4 ASCII characters or 1 other character each, 800 a picture."""
     total = 0
     for message in messages:
-        ascii_count = len(message.content.encode("ascii", "ignore"))
-        total += ascii_count // CHARACTERS_PER_TOKEN + (len(message.content) - ascii_count) + 4
+        content = message.content
+        ascii_count = len(content if content.isascii() else content.encode("ascii", "ignore"))
+        total += ascii_count // CHARACTERS_PER_TOKEN + (len(content) - ascii_count) + 4
         total += IMAGE_TOKENS if message.image else 0
     return total

@@ -12,21 +12,54 @@ from tasks.schemas.completion import Completion
 class CallTally:
     """Adds up attempts and completions, so that failed work is counted too."""
 
-    usage: CallUsage = field(default_factory=CallUsage)
+    model: str = ""
+    made: int = 0
+    retried: int = 0
+    cached: int = 0
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    seconds: float = 0.0
     web_results: int = 0
 
     def attempt(self, *, again: bool) -> None:
         """Count one request that is about to leave."""
-        self.usage += CallUsage(made=1, retried=int(again))
+        self.made += 1
+        self.retried += again
 
     def complete(self, completion: Completion) -> None:
         """Count what a completion used, and what it found on the web."""
+        self.model = completion.model or self.model
+        self.prompt_tokens += completion.prompt_tokens
+        self.completion_tokens += completion.completion_tokens
+        self.seconds += completion.seconds
         self.web_results += completion.web_results
-        self.usage += CallUsage(
-            model=completion.model,
-            prompt_tokens=completion.prompt_tokens,
-            completion_tokens=completion.completion_tokens,
-            seconds=completion.seconds,
+
+    def share(self, model: str) -> None:
+        """Count somebody else's reply."""
+        self.model = model or self.model
+        self.cached += 1
+
+    def pay(self, other: "CallTally") -> None:
+        """Take over what a call cost that was made for several."""
+        self.model = other.model or self.model
+        self.made += other.made
+        self.retried += other.retried
+        self.cached += other.cached
+        self.prompt_tokens += other.prompt_tokens
+        self.completion_tokens += other.completion_tokens
+        self.seconds += other.seconds
+
+    @property
+    def usage(self) -> CallUsage:
+        """What it came to so far."""
+        return CallUsage(
+            model=self.model,
+            made=self.made,
+            retried=self.retried,
+            cached=self.cached,
+            prompt_tokens=self.prompt_tokens,
+            completion_tokens=self.completion_tokens,
+            seconds=self.seconds,
         )
 
 

@@ -5,9 +5,10 @@
 
 import asyncio
 import contextlib
+import itertools
 import logging
 import uuid
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from typing import Any, TypedDict
 
 from tasks.connection import connect
@@ -101,13 +102,11 @@ class Session:
             in_flight=settings.async_workers,
         )
         self._tally = CallTally()
+        self._name = uuid.uuid4().hex
+        self._numbers = itertools.count()
         self._made = 0
         self._failed = 0
         self._ongoing: set[asyncio.Task[Any]] = set()
-
-    async def chat(self, request: ChatRequest, *, patient: bool = False) -> str:
-        """Make one call for its text. Raises what `complete` raises."""
-        return (await self.complete(request, patient=patient)).text
 
     async def complete(self, request: ChatRequest, *, patient: bool = False) -> Completion:
         """Make one call when there is a place for it.
@@ -115,8 +114,18 @@ class Session:
         The deadline counts from now, or from its place for a `patient` caller. Raises
         QueueFullError, DeadlineError, BadReplyError without text, and what the completer raises.
         """
-        async with self._place(patient=patient) as scope:
-            return with_text(await self._replies.complete(request, key=scope.key, scope=scope))
+        task = self._begun()
+        try:
+            scope = self._at_once() or await self._in_turn(patient)
+            try:
+                return with_text(await self._replies.complete(request, key=scope.key, scope=scope))
+            finally:
+                self._admission.leave()
+        except CastlineError:
+            self._failed += 1
+            raise
+        finally:
+            self._ongoing.discard(task)
 
     async def ask_small(self, small: Small, priority: int) -> str:
         """Answer a small question together with others. Raises what `SmallTalk.ask` raises."""
@@ -125,23 +134,30 @@ class Session:
     async def chat_in_turn(self, request: ChatRequest, places: asyncio.Semaphore) -> str:
         """Make one call of a batch, whose calls share these places."""
         async with places:
-            return await self.chat(request, patient=True)
+            return (await self.complete(request, patient=True)).text
 
     async def relay(self, request: ChatRequest, put: Put) -> None:
         """Make one call that is streamed: put its pieces, then None or the error that ended it.
 
         Nobody waits for a slow reader: a reply is at most a few megabytes, a slot is dear.
         """
+        task = self._begun()
         try:
-            async with self._place() as scope:
+            scope = self._at_once() or await self._in_turn()
+            try:
                 stream = self._completer.stream(request, key=scope.key, scope=scope)
                 async with contextlib.aclosing(stream):
                     async for event in stream:
                         if event.text:
                             put(event.text)
+            finally:
+                self._admission.leave()
             put(None)
         except CastlineError as error:
+            self._failed += 1
             put(error)
+        finally:
+            self._ongoing.discard(task)
 
     def status(self) -> ClientStatus:
         """Count calls and connections."""
@@ -181,34 +197,32 @@ class Session:
         if self._redis is not None:
             await self._redis.aclose()
 
-    @contextlib.asynccontextmanager
-    async def _place(self, *, patient: bool = False) -> AsyncIterator[CallScope]:
-        """Hold one of the client's places; counts the call and how it ended."""
+    def _begun(self) -> asyncio.Task[Any]:
+        """Count a call and its task, which `close` waits for."""
         task = asyncio.current_task()
         if task is None:
             raise RuntimeError("calls are made in tasks")
         self._ongoing.add(task)
-        deadline = None if patient else Deadline(self._timeout_s)
         self._made += 1
-        try:
-            if deadline is None or self._admission.free:
-                await self._admission.enter(patient=patient)
-            else:
-                async with deadline.enforced():
-                    await self._admission.enter()
-            try:
-                yield CallScope(
-                    key=uuid.uuid4().hex,
-                    tally=self._tally,
-                    deadline=deadline or Deadline(self._timeout_s),
-                )
-            finally:
-                self._admission.leave()
-        except CastlineError:
-            self._failed += 1
-            raise
-        finally:
-            self._ongoing.discard(task)
+        return task
+
+    def _at_once(self) -> CallScope | None:
+        """Take one of the client's places, if one is free; it must be left again."""
+        return self._scope(Deadline(self._timeout_s)) if self._admission.try_enter() else None
+
+    async def _in_turn(self, patient: bool = False) -> CallScope:
+        """Wait for a place. Raises QueueFullError, DeadlineError for who is not `patient`."""
+        if patient:
+            await self._admission.enter(patient=True)
+            return self._scope(Deadline(self._timeout_s))
+        deadline = Deadline(self._timeout_s)
+        async with deadline.enforced():
+            await self._admission.enter()
+        return self._scope(deadline)
+
+    def _scope(self, deadline: Deadline) -> CallScope:
+        key = f"{self._name}{next(self._numbers):x}"
+        return CallScope(key=key, tally=self._tally, deadline=deadline)
 
 
 def redis_of(settings: Settings) -> Any | None:

@@ -14,7 +14,7 @@ from tasks.errors import BadReplyError, CastlineError, ProviderDownError
 from tasks.llm.answers import error_of, network_error
 from tasks.llm.deadline import Deadline
 from tasks.llm.dialect import Dialect
-from tasks.llm.transport import LARGEST_REPLY_BYTES, Answer, Wire, read_whole
+from tasks.llm.transport import LARGEST_REPLY_BYTES, Outgoing, Wire, read_response
 from tasks.schemas.completion import Completion, StreamEvent
 from tasks.schemas.limits import Granted
 
@@ -86,7 +86,7 @@ class StreamedReply:
 
 async def open_stream(
     wire: Wire,
-    request: httpx.Request,
+    request: Outgoing,
     dialect: Dialect,
     *,
     asked_model: str,
@@ -113,7 +113,7 @@ async def open_stream(
     )
     try:
         if response.status_code != httpx.codes.OK:
-            answer = Answer(response.status_code, response.headers, await read_whole(response))
+            answer = await read_response(response)
             raise error_of(answer, provider=provider, model=asked_model, key_setting=key_setting)
         check_kind(response, provider=provider)
         async for event in reply.events:

@@ -21,6 +21,7 @@ from tasks.schemas.completion import Completion
 
 FLUSH_WITHIN_S = 3.0
 SAY_AGAIN_S = 300.0
+UNTRACED = contextlib.nullcontext()
 NAMESPACE = uuid.UUID("5a1f6a52-1d0f-4e0c-9a43-0d6a3f1f7a11")
 
 
@@ -103,17 +104,19 @@ def end_run(run_id: str, outputs: Mapping[str, Any]) -> None:
     )
 
 
-@contextlib.contextmanager
 def traced(
     name: str, *, kind: str = "chain", run_id: str = "", **metadata: str | int
-) -> Iterator[Any]:
+) -> contextlib.AbstractContextManager[Any]:
     """Trace a block as a child of the block around it, else of its run.
 
     Yields the span, None while nothing is traced. An error is traced by its class alone.
     """
-    if not enabled():
-        yield None
-        return
+    return span_of(name, kind, run_id, metadata) if enabled() else UNTRACED
+
+
+@contextlib.contextmanager
+def span_of(name: str, kind: str, run_id: str, metadata: Mapping[str, str | int]) -> Iterator[Any]:
+    """Open a span and end it with its block."""
     from langsmith.run_helpers import get_current_run_tree, tracing_context
     from langsmith.run_trees import RunTree
 
@@ -123,7 +126,7 @@ def traced(
         parent = RunTree.from_dotted_order(root_of(run_id)[2], project_name=project())
     if parent is None:
         parent = RunTree(name=name, run_type="chain", project_name=project())
-    span = parent.create_child(name=name, run_type=kind, extra={"metadata": metadata})  # type: ignore[arg-type]
+    span = parent.create_child(name=name, run_type=kind, extra={"metadata": dict(metadata)})  # type: ignore[arg-type]
     span.post()
     error: str | None = None
     try:

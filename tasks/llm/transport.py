@@ -1,21 +1,24 @@
-"""The HTTP way to one provider: httpx's types over aiohttp's connection pool, without a cap.
+"""The HTTP way to one provider: aiohttp's connection pool without a cap, and httpx's errors.
 
 httpx's own pool is quadratic in kept connections, and aiohttp's connector keeps to 100 unless told
-otherwise; here the gate limits, so the pool does not. Requests go straight to the transport: a
-client's cookies, redirects and authentication flows are a third of a call's CPU time and unused.
-What an answer means is `tasks.llm.answers`'s business.
+otherwise; here the gate limits, so the pool does not. Whole answers are asked of aiohttp directly,
+streams through httpx's types, which are half as much CPU time again: both over one session. What an
+answer means is `tasks.llm.answers`'s business.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from ssl import PROTOCOL_TLS_CLIENT, SSLContext
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, NoReturn
 
+import aiohttp
 import httpx
 from aiohttp import ClientSession, ClientTimeout, DummyCookieJar, TCPConnector
 from httpx_aiohttp import AiohttpTransport
+from httpx_aiohttp.transport import map_aiohttp_exceptions
 from pydantic_core import PydanticSerializationError, to_json
+from yarl import URL
 
 from tasks.errors import BadReplyError
 from tasks.llm.content_coding import ACCEPTED, CodingError, unpacked
@@ -23,13 +26,23 @@ from tasks.llm.content_coding import ACCEPTED, CodingError, unpacked
 KEEPALIVE_S = 60.0
 CONNECT_S = 10.0
 LARGEST_REPLY_BYTES = 8 * 1024 * 1024
+# A stream is read as it comes: compressed, it could not be bounded piece by piece.
+STREAMED = {"Accept": "text/event-stream", "Accept-Encoding": "identity"}
+
+
+class Outgoing(NamedTuple):
+    """A request that is ready to leave, more than once if need be."""
+
+    path: str
+    content: bytes
+    key: str
 
 
 class Answer(NamedTuple):
-    """An HTTP answer, read to its end and decompressed."""
+    """An HTTP answer, read to its end and decompressed; its headers are found in any case."""
 
     status_code: int
-    headers: httpx.Headers
+    headers: Mapping[str, str]
     content: bytes
 
 
@@ -59,55 +72,71 @@ class Wire:
             "Content-Type": "application/json",
             **headers,
         }
-        timeout = httpx.Timeout(timeout_s, connect=CONNECT_S)
-        self._extensions = {"timeout": timeout.as_dict()}
-        self._addresses: dict[str, httpx.URL] = {}
+        self._timeout_s = timeout_s
+        self._addresses: dict[str, URL] = {}
+        self._session: ClientSession | None = None
         self._transport: AiohttpTransport | None = None
         self._connector: CountingConnector | None = None
         self._requests = 0
 
-    def post(self, path: str, body: Any, *, key: str, stream: bool = False) -> httpx.Request:
+    def post(self, path: str, body: Any, *, key: str) -> Outgoing:
         """Prepare a request, which may be sent more than once; `key` is its Idempotency-Key."""
-        # A stream is read as it comes: compressed, it could not be bounded piece by piece.
-        accept = {"Accept": "text/event-stream", "Accept-Encoding": "identity"} if stream else {}
-        if path not in self._addresses:
-            self._addresses[path] = self._base.join(path)
-        return httpx.Request(
-            "POST",
-            self._addresses[path],
-            headers={**self._headers, **accept, "Idempotency-Key": key},
-            content=encoded(body),
-            extensions=self._extensions,
-        )
+        return Outgoing(path, encoded(body), key)
 
-    async def send(self, request: httpx.Request) -> Answer:
+    async def send(self, outgoing: Outgoing) -> Answer:
         """Send a request and read its answer whole.
 
         An answer of more than 8 MiB, compressed or not, is not read on and its connection is
         closed. Raises httpx.HTTPError, BadReplyError for such an answer and for one that cannot be
         decompressed.
         """
-        response = await self.open(request)
-        try:
-            content = await read_whole(response)
-        finally:
-            await response.aclose()
-        return Answer(response.status_code, response.headers, content)
-
-    async def open(self, request: httpx.Request) -> httpx.Response:
-        """Send a request; the caller reads its answer and closes it. Raises httpx.HTTPError."""
-        if self._transport is None:
-            self._connector = CountingConnector()
-            self._transport = open_transport(self._connector)
+        session, address = self._opened(), self._address(outgoing.path)
         self._requests += 1
-        response: httpx.Response = await self._transport.handle_async_request(request)
+        try:
+            response = await session.post(
+                address,
+                data=outgoing.content,
+                headers={"Idempotency-Key": outgoing.key},
+                allow_redirects=False,
+            )
+            try:
+                content = await read_whole(response.content.readany, host=self._base.host)
+            finally:
+                response.release()  # closes its connection unless it was read to its end
+        except (aiohttp.ClientError, OSError) as error:
+            raise_as_httpx(error)
+        coding = response.headers.get("Content-Encoding")
+        content = unpacked_reply(content, coding, host=self._base.host) if coding else content
+        return Answer(response.status, response.headers, content)
+
+    async def open(self, outgoing: Outgoing) -> httpx.Response:
+        """Send a request whose answer is a stream; the caller reads and closes it.
+
+        Raises httpx.HTTPError.
+        """
+        timeout = httpx.Timeout(self._timeout_s, connect=CONNECT_S)
+        request = httpx.Request(
+            "POST",
+            str(self._address(outgoing.path)),
+            headers={**self._headers, **STREAMED, "Idempotency-Key": outgoing.key},
+            content=outgoing.content,
+            extensions={"timeout": timeout.as_dict()},
+        )
+        session = self._opened()
+        if self._transport is None:
+            self._transport = transport_over(session)
+        self._requests += 1
+        try:
+            response: httpx.Response = await self._transport.handle_async_request(request)
+        except (aiohttp.ClientError, OSError) as error:  # what httpx-aiohttp does not know
+            raise_as_httpx(error)
         return response
 
     async def close(self) -> None:
         """Close the connections."""
-        if self._transport is not None:
-            await self._transport.aclose()
-            self._transport = None
+        if self._session is not None:
+            await self._session.close()
+            self._session = self._transport = None
 
     @property
     def pool(self) -> PoolCounts:
@@ -115,24 +144,50 @@ class Wire:
         pool = self._connector
         return PoolCounts(pool.open, pool.opened, self._requests) if pool else PoolCounts()
 
+    def _opened(self) -> ClientSession:
+        if self._session is None:
+            self._connector = CountingConnector()
+            timeout = ClientTimeout(
+                connect=self._timeout_s, sock_connect=CONNECT_S, sock_read=self._timeout_s
+            )
+            self._session = open_session(self._connector, headers=self._headers, timeout=timeout)
+        return self._session
 
-async def read_whole(response: httpx.Response) -> bytes:
-    """Read an answer's body and unpack it.
+    def _address(self, path: str) -> URL:
+        if path not in self._addresses:
+            self._addresses[path] = URL(str(self._base.join(path)))
+        return self._addresses[path]
 
-    Raises BadReplyError when it is larger than any reply can be, or cannot be decompressed.
-    """
-    host = response.request.url.host
+
+async def read_whole(read: Callable[[], Awaitable[bytes]], *, host: str) -> bytes:
+    """Read a body until `read` gives nothing. Raises BadReplyError when no reply is so large."""
     parts: list[bytes] = []
     size_bytes = 0
-    async for part in response.aiter_raw():
+    while part := await read():
         parts.append(part)
         size_bytes += len(part)
         if size_bytes > LARGEST_REPLY_BYTES:
             raise too_large(host)
-    content = b"".join(parts)
-    coding = response.headers.get("content-encoding")
-    if not coding:
-        return content
+    return b"".join(parts)
+
+
+async def read_response(response: httpx.Response) -> Answer:
+    """Read an answer that was opened as a stream. Raises what `Wire.send` raises."""
+    host = response.request.url.host
+    parts: AsyncIterator[bytes] = response.aiter_raw()
+
+    async def read() -> bytes:
+        return await anext(parts, b"")
+
+    content = await read_whole(read, host=host)
+    coding = response.headers.get("content-encoding", "")
+    return Answer(
+        response.status_code, response.headers, unpacked_reply(content, coding, host=host)
+    )
+
+
+def unpacked_reply(content: bytes, coding: str, *, host: str) -> bytes:
+    """Unpack a body. Raises BadReplyError when it cannot be, or is larger than any reply."""
     try:
         content = unpacked(content, coding, most_bytes=LARGEST_REPLY_BYTES)
     except CodingError as error:
@@ -146,6 +201,15 @@ def too_large(host: str) -> BadReplyError:
     """Say that an answer was not read to its end."""
     limit = LARGEST_REPLY_BYTES // 2**20
     return BadReplyError(f"{host}: an answer of more than {limit} MiB is refused")
+
+
+def raise_as_httpx(error: Exception) -> NoReturn:
+    """Raise httpx's error for aiohttp's, which stays its cause."""
+    try:
+        with map_aiohttp_exceptions():
+            raise error
+    except (aiohttp.ClientError, OSError):  # none fits: the answer was no HTTP
+        raise httpx.RemoteProtocolError(str(error)) from error
 
 
 def encoded(body: Any) -> bytes:
@@ -177,13 +241,23 @@ class CountingConnector(TCPConnector):
         return connection
 
 
-def open_transport(connector: TCPConnector | None = None) -> AiohttpTransport:
+def open_session(
+    connector: TCPConnector | None = None,
+    *,
+    headers: Mapping[str, str] | None = None,
+    timeout: ClientTimeout = ClientTimeout(total=None),  # noqa: B008 it is frozen
+) -> ClientSession:
     """Open a pool of connections, on the loop that uses it."""
-    session = ClientSession(
+    return ClientSession(
         connector=connector or CountingConnector(),
-        timeout=ClientTimeout(total=None),
+        headers=headers,
+        timeout=timeout,
         cookie_jar=DummyCookieJar(),
         auto_decompress=False,
     )
+
+
+def transport_over(session: ClientSession) -> AiohttpTransport:
+    """Give a session httpx's face."""
     # the session has a context of its own; without this one httpx reads all certificates again
     return AiohttpTransport(client=session, verify=SSLContext(PROTOCOL_TLS_CLIENT))

@@ -31,7 +31,6 @@ from tasks.llm.deadline import Deadline
 from tasks.llm.providers import Provider
 from tasks.llm.scope import CallScope, CallTally
 from tasks.llm.structured import Completes
-from tasks.schemas.calls import CallUsage
 from tasks.schemas.completion import ChatRequest, Completion
 
 log = logging.getLogger(__name__)
@@ -70,11 +69,11 @@ class Flight:
 
     def charge(self, tally: CallTally, got: Completion | None) -> None:
         """Count the call's cost for one of those who waited, a cached answer for the others."""
-        if self.tally.usage.made and not self.paid:
+        if self.tally.made and not self.paid:
             self.paid = True
-            tally.usage += self.tally.usage
+            tally.pay(self.tally)
         elif got is not None:
-            tally.usage += CallUsage(cached=1, model=got.model)
+            tally.share(got.model)
 
 
 class CachingCompleter:
@@ -225,7 +224,7 @@ async def landed(flight: Flight, deadline: Deadline | None) -> Completion:
         try:
             return await asyncio.shield(flight.task)
         finally:
-            deadline.attempts = flight.tally.usage.made
+            deadline.attempts = flight.tally.made
 
 
 def idempotent(request: ChatRequest) -> bool:

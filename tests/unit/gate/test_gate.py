@@ -27,6 +27,9 @@ class BrokenRules(MemoryRules):
 
     broken = True
 
+    def at_once(self, question: Question) -> Answer | None:
+        return None
+
     async def exchange(self, question: Question) -> Answer:
         if self.broken:
             raise ZeroDivisionError
@@ -48,6 +51,9 @@ class AwayRules(MemoryRules):
     """Rules whose Redis is away until somebody says otherwise."""
 
     away = False
+
+    def at_once(self, question: Question) -> Answer | None:
+        return None
 
     async def exchange(self, question: Question) -> Answer:
         if self.away:

@@ -21,6 +21,7 @@ from tasks.errors import (
     RefusedCallError,
 )
 from tasks.llm.client import LLMClient
+from tasks.llm.session import Session
 from tasks.schemas.calls import Message
 from tests.calls import simulated_server
 
@@ -198,14 +199,18 @@ def test_calls_beyond_the_queue_are_refused_and_waiting_counts_towards_the_timeo
     hanging: str,
 ) -> None:
     async def ask(client: LLMClient) -> list[Any]:
-        calls = [client.chat_async("Hello") for _ in range(6)]
+        calls = [client.chat_async("Hello") for _ in range(4)]
         return await asyncio.gather(*calls, return_exceptions=True)
 
-    with client_at(hanging, workers=2, queue_size=3, timeout_s=0.3) as client:
+    async def take_a_place(session: Session) -> None:
+        await session._admission.enter()
+
+    with client_at(hanging, workers=1, queue_size=3, timeout_s=0.3) as client:
+        client._bridge.wait(take_a_place)
         errors = asyncio.run(ask(client))
-    assert [type(error) for error in errors] == [DeadlineError] * 5 + [QueueFullError]
-    assert [error.attempts for error in errors[:5]] == [1, 1, 0, 0, 0]
-    assert "LLM_ASYNC_QUEUE_SIZE" in errors[5].hint
+    assert [type(error) for error in errors] == [DeadlineError] * 3 + [QueueFullError]
+    assert [error.attempts for error in errors[:3]] == [0, 0, 0]
+    assert "LLM_ASYNC_QUEUE_SIZE" in errors[3].hint
 
 
 def test_never_more_calls_are_under_way_than_there_are_workers() -> None:

@@ -39,3 +39,16 @@ async def test_a_request_whose_server_hung_up_on_it_was_sent() -> None:
     async with server:
         error = await failure_at(server.sockets[0].getsockname()[1])
     assert error.sent
+
+
+async def test_an_answer_that_is_no_http_is_a_network_error_and_was_sent() -> None:
+    async def babble(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"220 mail.example.com ready\r\n\r\n")
+        await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_server(babble, "127.0.0.1", 0)
+    async with server:
+        error = await failure_at(server.sockets[0].getsockname()[1])
+    assert error.sent
