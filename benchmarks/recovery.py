@@ -10,6 +10,7 @@ ledger.
 
 import argparse
 import os
+import re
 import shutil
 import signal
 import statistics
@@ -65,8 +66,13 @@ def at_work(client: Any, run_id: str) -> set[str]:
     return {
         "picture" if ".i" in step else "text"
         for step, lease in leases.items()
-        if psutil.pid_exists(int(lease.rsplit("/", 1)[1]))
+        if psutil.pid_exists(holder_of(lease))
     }
+
+
+def holder_of(lease: str) -> int:
+    """Read the process id of a lease: "fence until node/pid-name:claim", or without a name."""
+    return int(re.split("[-:]", lease.rsplit("/", 1)[1])[0])
 
 
 def begin(stack: Castline, client: Any, out: str) -> str:

@@ -8,7 +8,6 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-import httpx
 from redis.exceptions import RedisError
 
 from tasks.deps import open_deps
@@ -110,6 +109,8 @@ async def missing_services(settings: Settings, wishes: StackWishes) -> list[str]
 
 async def answers(url: str) -> bool:
     """Whether a web page answers at all."""
+    import httpx  # a stack without Flower never asks
+
     try:
         async with httpx.AsyncClient(timeout=2.0) as client:
             return (await client.get(f"{url}/healthcheck")).status_code < 500

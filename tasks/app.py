@@ -70,6 +70,7 @@ def configuration() -> Mapping[str, Any]:
         "task_track_started": False,  # no result is kept; Flower hears it from the events
         "worker_consumer": "workers.consumer:Consumer",  # sends those in groups
         "worker_hijack_root_logger": False,  # our logging stays as it is set up
+        "worker_deduplicate_successful_tasks": False,  # it loses chords; the ledger knows
         "worker_proc_alive_timeout": 300,  # torch takes a while to import
         "worker_cancel_long_running_tasks_on_connection_loss": False,  # a paid call may finish
         "timezone": "UTC",  # one clock for all machines

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import secrets
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -68,6 +69,12 @@ class Deps:
             await asyncio.to_thread(tracing.flush)
 
 
+def owner_name(settings: Settings, *, models: bool) -> str:
+    """Name this process in leases; one that calls models never shares its name with a later one."""
+    name = f"{node_label(settings.node)}/{os.getpid()}"
+    return f"{name}-{secrets.token_hex(4)}" if models else name
+
+
 async def open_deps(settings: Settings, *, models: bool = False) -> Deps:
     """Wire a process up, on the loop that will use it; `models` adds the gate and the client.
 
@@ -76,7 +83,7 @@ async def open_deps(settings: Settings, *, models: bool = False) -> Deps:
     redis = connect(settings.broker_url())
     ledger = Ledger(
         redis,
-        owner=f"{node_label(settings.node)}/{os.getpid()}",
+        owner=owner_name(settings, models=models),
         retention_s=settings.retention_s,
         lease_s=settings.lease_s,
         crashes=settings.step_crashes,
@@ -101,7 +108,12 @@ async def open_deps(settings: Settings, *, models: bool = False) -> Deps:
 
         provider = resolve_provider(settings)
         deps.provider = provider
-        deps.gate = Gate(RedisRules(redis), gate_limits(provider), lease_s=settings.lease_s)
+        deps.gate = Gate(
+            RedisRules(redis),
+            gate_limits(provider),
+            lease_s=settings.lease_s,
+            holder=ledger.owner,
+        )
         await deps.gate.announce()
         deps.completer = CachingCompleter(
             Completer(

@@ -8,6 +8,7 @@ import os
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextvars import Context
+from pathlib import Path
 
 import psutil
 from redis.exceptions import RedisError
@@ -27,6 +28,15 @@ USE_EVERY_S = 5.0  # each look reads all of /proc
 LEASE_MS = 8000
 
 
+def pid_space() -> str:
+    """Name the process ids that this process sees; "" where that cannot be told."""
+    try:
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+        return f"{boot} {Path('/proc/self/ns/pid').readlink()}"
+    except OSError:
+        return ""
+
+
 class Presence:
     """The heartbeat of one service; `gpu` marks the one GPU queue that it serves."""
 
@@ -39,6 +49,7 @@ class Presence:
         queues: Sequence[str] = (),
         gpu: bool = False,
         provider: Provider | None = None,
+        owner: str = "",
         waiting: Callable[[], int] | None = None,
     ) -> None:
         self._waiting = waiting or (lambda: 0)
@@ -46,6 +57,8 @@ class Presence:
         self._line = ServiceLine(
             name=name,
             pid=os.getpid(),
+            pid_space=pid_space(),
+            owner=owner,
             node=settings.node,
             state="starting" if gpu else "running",
             queues=tuple(queues),

@@ -109,6 +109,7 @@ def start_runtime(settings: Settings, *, models: bool, device: str = "") -> Runt
     global _current
     if settings.crash:
         arm(settings.crash, times=settings.crash_times, folder=settings.home_path / "crashes")
+        signals.task_postrun.connect(say_done, weak=False)
     portal = Portal()
     try:
         deps = portal.call(lambda: open_deps(settings, models=models))
@@ -138,7 +139,6 @@ def runtime() -> Runtime:
     return _current
 
 
-@signals.task_postrun.connect(weak=False)
 def say_done(**_: Any) -> None:
     """Pass the point where a task is done and its message not yet acknowledged."""
     crashing.here("before_ack")

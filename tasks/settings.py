@@ -148,7 +148,7 @@ class Settings(BaseSettings):
     lease_s: float = Field(default=30.0, ge=1)
     step_attempts: int = Field(default=3, ge=1)
     step_crashes: int = Field(default=10, ge=1)
-    resend_s: float = Field(default=15.0, ge=1)
+    resend_s: float = Field(default=3.0, ge=1)
     redeliver_s: int = Field(default=3600, ge=1)
     batch_linger_s: float = Field(default=5.0, gt=0)
     batch_poll_s: float = Field(default=30.0, gt=0)

@@ -5,11 +5,13 @@ Every decision is the ledger's; a sweep that runs twice, or on two machines, doe
 
 import asyncio
 import logging
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from tasks import canvas, dispatch
 from tasks.deps import Deps
 from tasks.errors import BadInputError
+from tasks.routing import LLM_QUEUES
 from tasks.schemas.plan import Request
 from tasks.schemas.steps import StepName
 from tasks.store import bad_messages, keys
@@ -18,7 +20,6 @@ from tasks.traces import end_traces
 log = logging.getLogger(__name__)
 
 STEPS_PER_SWEEP = 500
-BUSY = "busy"
 IDLE_MOVES_FROM = 2
 
 
@@ -43,27 +44,39 @@ async def sweep(deps: Deps) -> SweepReport:
 async def resend_due(deps: Deps) -> int:
     """Send the messages of due steps whose message is lost; returns how many."""
     now = await deps.ledger.now_ms()
-    members = await deps.redis.zrangebyscore(keys.DUE, "-inf", now, start=0, num=STEPS_PER_SWEEP)
+    lengths = await queue_lengths(deps)
+    due = await deps.redis.zrangebyscore(keys.DUE, "-inf", now, start=0, num=STEPS_PER_SWEEP)
+    passed = await deps.ledger.passed_over(lengths, most=STEPS_PER_SWEEP)
     sent = 0
-    for member in members:
+    for member in dict.fromkeys([*passed, *due]):
         run_id, step = member.split(" ", 1)
         try:
             request = await deps.request(run_id)
         except BadInputError:  # the run expired; nothing of it is left to do
-            await deps.redis.zrem(keys.DUE, member)
+            for where in (keys.DUE, *map(keys.queued, LLM_QUEUES)):
+                await deps.redis.zrem(where, member)
             continue
         if StepName.parse(step).is_picture:
             sent += await resend_picture(deps, run_id, step)
         else:
-            sent += await resend_text(deps, run_id, step, request)
+            sent += await resend_text(deps, run_id, step, request, lengths)
     return sent
 
 
-async def resend_text(deps: Deps, run_id: str, step: str, request: Request) -> int:
+async def queue_lengths(deps: Deps) -> dict[str, int]:
+    """Count what waits in the queues of model calls."""
+    async with deps.redis.pipeline(transaction=False) as pipe:
+        for queue in LLM_QUEUES:
+            pipe.llen(queue)
+        return dict(zip(LLM_QUEUES, await pipe.execute(), strict=True))
+
+
+async def resend_text(
+    deps: Deps, run_id: str, step: str, request: Request, lengths: Mapping[str, int]
+) -> int:
     """Send one step's message again if it is lost."""
     queue = canvas.queue_for(StepName.parse(step), request.priority)
-    length = int(await deps.redis.llen(queue))
-    if await deps.ledger.overdue(run_id, step, {queue: length}) != "send":
+    if await deps.ledger.overdue(run_id, step, queue=queue, length=lengths[queue]) != "send":
         return 0
     log.info("%s %s is sent again", run_id, step, extra={"run": run_id, "step": step})
     await asyncio.to_thread(dispatch.send_step, run_id, step, request)
@@ -75,8 +88,7 @@ async def resend_picture(deps: Deps, run_id: str, step: str) -> int:
     queue = await deps.redis.hget(keys.RunKeys(run_id).queue, step)
     live = await deps.redis.zscore(keys.GPUS, queue) if queue else None
     busy = live is not None and live > await deps.ledger.now_ms() and await is_busy(deps, queue)
-    lengths = {BUSY: 1} if busy else {}
-    if await deps.ledger.overdue(run_id, step, lengths) != "send":
+    if await deps.ledger.overdue(run_id, step, length=int(busy)) != "send":
         return 0
     placed = await dispatch.send_placed(deps.ledger, run_id, step)
     if placed and not await is_busy(deps, placed):

@@ -21,7 +21,7 @@ def parser() -> argparse.ArgumentParser:
     root = argparse.ArgumentParser(prog="python -m workers", description=__doc__)
     commands = root.add_subparsers(dest="command", required=True)
     llm = commands.add_parser("llm")
-    llm.add_argument("--concurrency", type=int, required=True)
+    llm.add_argument("--concurrency", type=int, default=0)
     llm.add_argument("--pool", choices=("threads", "prefork", "solo"), default="threads")
     gpu = commands.add_parser("gpu")
     gpu.add_argument("--index", type=int, required=True)
@@ -42,7 +42,8 @@ def run(options: argparse.Namespace, settings: Settings) -> int:
     if options.command == "llm":
         from workers.llm import run_llm_worker
 
-        return run_llm_worker(settings, concurrency=options.concurrency, pool=options.pool)
+        concurrency = options.concurrency or settings.llm_concurrency
+        return run_llm_worker(settings, concurrency=concurrency, pool=options.pool)
     if options.command == "gpu":
         from workers.gpu import run_gpu_worker
 

@@ -15,6 +15,7 @@ from tasks.routing import LLM_QUEUES, node_label
 from tasks.runtime import Runtime, start_runtime, stop_runtime
 from tasks.settings import Settings
 from workers.batching import submit_for_ever
+from workers.departed import take_over_for_ever
 
 STOP_S = 3.0
 Pool = Literal["threads", "prefork", "solo"]
@@ -29,6 +30,7 @@ def run_llm_worker(settings: Settings, *, concurrency: int, pool: Pool = "thread
     name = f"llm-{os.getpid()}@{node_label(settings.node)}"
     presence = start_presence(runtime, settings, name)
     batching = start_batching(runtime, name)
+    departed = runtime.portal.start(take_over_for_ever, runtime.deps)
     app.conf.worker_pool_start_method = "spawn"  # the parent has threads; fork would copy locks
     try:
         app.worker_main(worker_arguments(name, concurrency, pool))
@@ -36,7 +38,8 @@ def run_llm_worker(settings: Settings, *, concurrency: int, pool: Pool = "thread
         return int(stop.code or 0)
     finally:
         runtime.portal.call(presence.leave)
-        stop_batching(batching)
+        for work in (batching, departed):
+            cancel(work)
         stop_runtime()
     return 0
 
@@ -54,6 +57,7 @@ def start_presence(runtime: Runtime, settings: Settings, name: str) -> Presence:
         name=name,
         queues=LLM_QUEUES,
         provider=deps.provider,
+        owner=deps.ledger.owner,
         waiting=waiting,
     )
 
@@ -72,11 +76,11 @@ def start_batching(runtime: Runtime, name: str) -> "Future[None] | None":
     return runtime.portal.start(submit_for_ever, runtime.deps, provider, name)
 
 
-def stop_batching(batching: "Future[None] | None") -> None:
-    """Stop taking part, so that another worker leads at once."""
-    if batching is not None:
-        batching.cancel()
-        wait([batching], timeout=STOP_S)
+def cancel(work: "Future[None] | None") -> None:
+    """Stop what goes on beside the tasks, so that another worker leads at once."""
+    if work is not None:
+        work.cancel()
+        wait([work], timeout=STOP_S)
 
 
 def worker_arguments(name: str, concurrency: int, pool: Pool = "threads") -> list[str]:

@@ -20,6 +20,7 @@ from tasks.settings import SIMULATED, Settings
 from tasks.stackfile import StackNote
 
 CASTLINE = (sys.executable, "-m", "producer")  # the command line, started from outside
+WORKERS = (sys.executable, "-m", "workers")  # what it becomes, where it has nothing to choose
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,8 +60,8 @@ def plan_stack(settings: Settings, *, gpus: int, flower: bool) -> StackPlan:
     services = [
         *([redis_service(settings.home_path)] if embedded else []),
         *([simulate_service(simulate_port)] if simulate else []),
-        Service(name="upkeep", command=(*CASTLINE, "worker", "upkeep"), order=20),
-        Service(name="llm", command=(*CASTLINE, "worker", "llm"), order=30, stop_wait_s=70),
+        Service(name="upkeep", command=(*WORKERS, "upkeep"), order=20),
+        Service(name="llm", command=(*WORKERS, "llm"), order=30, stop_wait_s=70),
         *(gpu_service(index) for index in range(gpus)),
         *([flower_service(flower_port)] if flower else []),
     ]

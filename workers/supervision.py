@@ -3,6 +3,7 @@
 import contextlib
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -13,10 +14,12 @@ import psutil
 from tasks.errors import BadInputError, ServiceAwayError
 from tasks.settings import Settings, child_environment
 from tasks.stackfile import StackNote, read_note, remove_note, write_note
-from workers.stack import StackPlan, logs_folder, write_configuration
+from workers.stack import StackPlan, logs_folder, socket_path, write_configuration
 
 STOP_LIMIT_S = 100.0
-ORPHANS_AGAIN_S = 0.1
+ENDED_AGAIN_S = 0.05
+WAKE_WITHIN_S = 3.0
+WAKE_AGAIN_S = 0.02
 
 
 def start_stack(settings: Settings, plan: StackPlan) -> subprocess.Popen[bytes]:
@@ -51,7 +54,20 @@ def start_stack(settings: Settings, plan: StackPlan) -> subprocess.Popen[bytes]:
         update={"supervisor_pid": process.pid, "started_at": time.time()}
     )
     write_note(settings.home_path, started)
+    wake(plan.socket_path, within_s=WAKE_WITHIN_S)
     return process
+
+
+def wake(path: Path, *, within_s: float) -> None:
+    """Let a supervisord that listens here, or will, do what it has to: it looks once a second."""
+    until = time.monotonic() + within_s
+    while True:
+        with socket.socket(socket.AF_UNIX) as caller, contextlib.suppress(OSError):
+            caller.connect(str(path))
+            return
+        if time.monotonic() >= until:
+            return
+        time.sleep(WAKE_AGAIN_S)
 
 
 def running_stack(home: Path) -> StackNote | None:
@@ -91,16 +107,24 @@ def end_patiently(processes: list[psutil.Process]) -> None:
     for process in processes:
         with contextlib.suppress(psutil.NoSuchProcess):
             process.terminate()
-    until = time.monotonic() + STOP_LIMIT_S
-    while (alive := [process for process in processes if is_alive(process)]) and (
-        time.monotonic() < until
-    ):
-        time.sleep(ORPHANS_AGAIN_S)
-    if alive:
+    if alive := outlasting(processes, STOP_LIMIT_S):
         raise ServiceAwayError(
             f"{len(alive)} processes of a stack whose supervisor is gone do not end",
             hint=f"end them yourself: {', '.join(str(process.pid) for process in alive)}",
         )
+
+
+def outlasting(processes: list[psutil.Process], limit_s: float) -> list[psutil.Process]:
+    """Wait until all of these have ended; returns those that had not when the time was over.
+
+    psutil's own wait also waits until somebody has taken note of a death, which may be a second.
+    """
+    until = time.monotonic() + limit_s
+    while alive := [process for process in processes if is_alive(process)]:
+        if time.monotonic() >= until:
+            break
+        time.sleep(ENDED_AGAIN_S)
+    return alive
 
 
 def is_alive(process: psutil.Process) -> bool:
@@ -142,8 +166,8 @@ def stop_stack(home: Path) -> bool:
     family += family[0].children(recursive=True)
     with contextlib.suppress(ProcessLookupError):
         os.kill(note.supervisor_pid, signal.SIGTERM)
-    _, alive = psutil.wait_procs(family, timeout=STOP_LIMIT_S)
-    if alive:
+        wake(socket_path(home), within_s=0)
+    if alive := outlasting(family, STOP_LIMIT_S):
         raise ServiceAwayError(
             f"{len(alive)} processes of the stack did not end: {[p.pid for p in alive]}",
             hint=f"look into {logs_folder(home)}",

@@ -10,7 +10,6 @@ from typing import Annotated
 import typer
 
 from producer import localstack
-from producer.commands import create
 from producer.commands.options import AsJson
 from producer.console import INTERRUPTED, print_json, reporting, say
 from producer.localstack import StackWishes
@@ -69,6 +68,8 @@ def demo(
     as_json: AsJson = False,
 ) -> None:
     """Run the main job once with everything embedded: no key, no GPU, nothing left running."""
+    from producer.commands import create  # `up` and `down` start without it
+
     folder = (out or Path("castline-out") / f"demo-{time.strftime('%Y%m%d-%H%M%S')}").absolute()
     check_out_folder(folder, None)
     home = load_settings().home_path / "demo"

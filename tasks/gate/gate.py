@@ -26,15 +26,23 @@ LineKey = tuple[str, str, int]
 
 
 class Gate:
-    """The gate of one process; `lease_s` is how long a slot outlives a killed holder."""
+    """The gate of one process; `lease_s` is how long a slot outlives a killed holder.
+
+    `holder` names the process to those who free its slots once it is known to be gone.
+    """
 
     def __init__(
-        self, rules: Rules, limits: Mapping[str, Limits], *, lease_s: float = 30.0
+        self,
+        rules: Rules,
+        limits: Mapping[str, Limits],
+        *,
+        lease_s: float = 30.0,
+        holder: str = "",
     ) -> None:
         self._rules = rules
         self._limits = dict(limits)
         self._lease_s = lease_s
-        self._name = uuid.uuid4().hex
+        self._name = f"{holder}:{uuid.uuid4().hex}" if holder else uuid.uuid4().hex
         self._numbers = itertools.count()
         self._lines: dict[LineKey, Line] = {}
         self._held: dict[str, Granted] = {}

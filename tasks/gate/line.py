@@ -196,7 +196,8 @@ class Line:
     async def _sleep(self, answer: Answer) -> None:
         if answer.reason and answer.reason != "open" and not self._returns:
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._wake.wait(), min(answer.wait_s, LONGEST_SLEEP_S))
+                async with asyncio.timeout(min(answer.wait_s, LONGEST_SLEEP_S)):
+                    await self._wake.wait()
 
     def _tell(
         self, returns: Sequence[Returned], places: Sequence[Place[Caller]], answer: Answer

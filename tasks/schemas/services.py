@@ -6,14 +6,17 @@ from tasks.schemas.frozen import Frozen
 class ServiceLine(Frozen):
     """One service; `seen_ms` is the Redis time of its last beat, `queues` what it consumes.
 
-    LLM workers also name their `provider`, `model`, whether it can look at pictures and whether it
-    has batch mode, and how many of their calls are `waiting` at the gate; image workers name their
-    `renderer`. Memory and CPU (100 = one core) are the process's and its children's; `machine_…` is
-    percent of the whole machine, whoever uses it.
+    `pid_space` names the process ids that `pid` is one of. LLM workers also name their `provider`,
+    `model`, whether it can look at pictures and whether it has batch mode, how many of their calls
+    are `waiting` at the gate, and the `owner` of their leases; image workers name their `renderer`.
+    Memory and CPU (100 = one core) are the process's and its children's; `machine_…` is percent of
+    the whole machine, whoever uses it.
     """
 
     name: str
     pid: int
+    pid_space: str = ""
+    owner: str = ""
     node: str
     state: str
     queues: tuple[str, ...] = ()

@@ -26,6 +26,7 @@ SESSIONS_COUNTS = f"{PREFIX}:sessions-counts"
 API_KEYS = f"{PREFIX}:api-keys"
 SERVICES = f"{PREFIX}:services"
 GPUS = f"{PREFIX}:gpus"
+QUEUED = f"{PREFIX}:queued"
 GPU_STEPS = f"{PREFIX}:gpu-steps"
 GPU_BELL = f"{PREFIX}:gpu-bell"
 LEADER = f"{PREFIX}:upkeep-leader"
@@ -154,6 +155,11 @@ def open_runs(owner: str) -> str:
 def once(owner: str, digest: str) -> str:
     """Key of what an owner asked for under one Idempotency-Key."""
     return f"{PREFIX}:once:{owner}:{digest}"
+
+
+def queued(queue: str) -> str:
+    """Key of the sorted set of steps whose message upkeep left in a queue, by when it was sent."""
+    return f"{QUEUED}:{queue}"
 
 
 def gpu_steps(queue: str) -> str:

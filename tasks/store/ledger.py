@@ -7,13 +7,14 @@ One implementation, asynchronous; callers without a loop go through a portal. Th
 the very same scripts on fakeredis.
 """
 
+import itertools
 import json
 from collections.abc import Collection, Mapping, Sequence
 from typing import Literal
 
 from tasks.connection import TextRedis
 from tasks.errors import StaleLeaseError
-from tasks.pipelining import Pipelining
+from tasks.pipelining import Argument, Pipelining
 from tasks.schemas.calls import CallUsage
 from tasks.schemas.ledger import Claim, Reopened, RunSnapshot, StoredDocument
 from tasks.schemas.plan import RunPlan, StepKind, StepRow, StepState
@@ -25,6 +26,8 @@ from tasks.store.scripts import Scripts
 from tasks.store.submissions import IN_ITS_ROWS, Submissions
 
 BELL_MS = 60_000
+PASSED_MS = 5_000  # a sender takes a while for what became due at once
+LOOKS_AFTER = 5
 
 
 class Ledger:
@@ -44,7 +47,7 @@ class Ledger:
         lease_s: float = 30.0,
         crashes: int = 10,
         picture_crashes: int = 3,
-        resend_s: float = 15.0,
+        resend_s: float = 3.0,
     ) -> None:
         self.redis = redis
         self.owner = owner
@@ -53,6 +56,7 @@ class Ledger:
         self._crashes = crashes
         self._picture_crashes = picture_crashes
         self._grace_ms = int(resend_s * 1000)
+        self._claims = itertools.count()
         self._pipelining = Pipelining(redis)
         self._scripts = Scripts(self._pipelining, retention_s)
         self.submissions = Submissions(self._scripts, owner=owner, grace_ms=self._grace_ms)
@@ -89,11 +93,12 @@ class Ledger:
                 step,
                 made_from,
                 int(self.lease_s * 1000),
-                self.owner,
+                f"{self.owner}:{next(self._claims)}",
                 self._most_crashes(step),
                 queue,
                 self._grace_ms,
             ],
+            extra_keys=[keys.queued(queue)],
         )
         return Claim(
             run_id=run_id,
@@ -253,20 +258,33 @@ class Ledger:
         )
         return str(placed), bool(ring)
 
-    async def overdue(self, run_id: str, step: str, lengths: Mapping[str, int]) -> str:
+    async def end_leases(self, run_id: str, owner: str, steps: Sequence[str]) -> int:
+        """End those leases of these steps that are this owner's; returns how many."""
+        return int(await self._scripts.call("end_leases", run_id, [owner, *steps]))
+
+    async def overdue(self, run_id: str, step: str, *, length: int, queue: str = "") -> str:
         """Ask of one due step whether to send its message again: `send`, `wait` or `gone`.
 
-        `lengths` are the queues that its message can wait in, with their lengths.
+        `length` is how many messages there are where its own can wait. One that waits in `queue` is
+        looked at again as soon as it can be lost (`passed_over`), else in a few graces.
         """
-        pairs = [part for pair in lengths.items() for part in pair]
-        margin_ms = min(10_000, self._grace_ms)
-        return str(
-            await self._scripts.call(
-                "overdue",
-                run_id,
-                [step, self._most_crashes(step), self._grace_ms, margin_ms, *pairs],
-            )
-        )
+        most, again_ms = self._most_crashes(step), LOOKS_AFTER * self._grace_ms
+        given: list[Argument] = [step, most, self._grace_ms, PASSED_MS, again_ms, queue, length]
+        where = [keys.queued(queue)]
+        return str(await self._scripts.call("overdue", run_id, given, extra_keys=where))
+
+    async def passed_over(self, lengths: Mapping[str, int], *, most: int) -> list[str]:
+        """List "run step" whose messages waited in one of these queues and cannot be there now.
+
+        The queue is empty, or has given out what was sent later. At most `most` of each queue.
+        """
+        consumed = await self.redis.hmget(keys.CONSUMED, list(lengths))
+        async with self.redis.pipeline(transaction=False) as pipe:
+            for (queue, length), at in zip(lengths.items(), consumed, strict=True):
+                newest: int | str = int(at or 0) - PASSED_MS if length else "+inf"
+                pipe.zrangebyscore(keys.queued(queue), "-inf", newest, start=0, num=most)
+            found = await pipe.execute()
+        return [member for members in found for member in members]
 
     def _most_crashes(self, step: str) -> int:
         """Tell how often the worker of this step may die: one that draws does nothing else then."""

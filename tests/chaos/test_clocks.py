@@ -23,13 +23,14 @@ def test_a_worker_whose_clock_is_wrong_works_like_the_others(
 ) -> None:
     (tmp_path / "clock").mkdir()
     (tmp_path / "clock" / "sitecustomize.py").write_text(WRONG_CLOCK.format(offset_s=offset_s))
-    site = farm()
+    site = farm(**size.outlived)
     wrong = site.worker(PYTHONPATH=f"{tmp_path / 'clock'}:{ROOT}")
     try:
         wait_for("it to listen", lambda: site.consumes(wrong.pid))
         run_id = site.submit(personas=size.personas, tweets=size.tweets)
         site.answered(size.calls // 3)
-        site.kill(site.supervised("llm"))
+        site.fault()
+        site.supervised("llm").suspend()  # only its leases' end tells that it does nothing
         site.finished(run_id)
     finally:
         wrong.terminate()

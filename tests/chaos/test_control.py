@@ -21,7 +21,7 @@ QUEUE = "celery"
 SEND = """
 import sys
 from celery import chord
-from tests.chaos.plain_celery import collect, write
+from tests.chaos.plain_celery import ask, collect, write
 items = sys.argv[2].split(",")
 print("ready", flush=True)
 sys.stdin.readline()
@@ -29,7 +29,7 @@ if sys.argv[1] == "chord":
     chord(write.s(item) for item in items)(collect.s())
 else:
     for item in items:
-        write.delay(item)
+        (ask if sys.argv[1] == "ask" else write).delay(item)
 """
 
 
@@ -172,6 +172,32 @@ def test_plain_celery_pays_twice_when_its_connections_are_killed(
     client.execute_command("CLIENT", "KILL", "TYPE", "normal")
     wait_for("a second call", lambda: len(site.provider.calls()) == 2)
     assert {call["idempotency_key"] for call in site.provider.calls()} == {"item-0"}
+
+
+def test_a_plain_celery_worker_with_a_spare_slot_ends_when_redis_comes_back(
+    plain: Callable[..., Plain],
+) -> None:
+    site = plain(latency_s=5, PLAIN_ACKS_LATE="1")
+    worker = site.worker()
+    site.send("each", "item-0")
+    wait_for("the call", lambda: site.store.client().hlen("unacked") == 1)
+    site.store.kill()
+    site.store.start()
+    assert worker.wait(60) != 0
+
+
+def test_plain_celery_loses_a_message_that_it_takes_from_a_full_redis(
+    plain: Callable[..., Plain],
+) -> None:
+    site = plain(latency_s=2, PLAIN_ACKS_LATE="1")
+    items = [f"item-{number}" for number in range(6)]
+    site.send("ask", *items)
+    worker, client = site.worker(), site.store.client()
+    wait_for("calls", lambda: client.hlen("unacked") == 4)
+    client.config_set("maxmemory", 1)
+    assert worker.wait(60) != 0
+    called = {call["idempotency_key"] for call in site.provider.calls()}
+    assert len(called) + site.left() < len(items)
 
 
 def test_a_plain_celery_worker_ends_on_poison(plain: Callable[..., Plain]) -> None:

@@ -11,6 +11,7 @@ from tasks.stackfile import read_note
 from tests.chaos.conftest import Size
 from tests.chaos.farm import MODEL, Castline, Farm, Store, provider_in
 from tests.chaos.judge import judge
+from workers.supervision import outlasting
 
 pytestmark = pytest.mark.integration
 
@@ -51,11 +52,9 @@ def test_a_run_goes_on_by_itself_after_everything_was_killed_at_once(
                 "CASTLINE_LLM_BASE_URL": provider.base_url,
                 "CASTLINE_LLM_MODEL": MODEL,
                 "MAX_CONCURRENT": str(size.slots),
-                "CASTLINE_LEASE_S": str(size.lease_s),
-                "CASTLINE_RESEND_S": str(size.resend_s),
             },
         )
-        site = Farm(castline, StackStore(home), provider, size.lease_s)
+        site = Farm(castline, StackStore(home), provider)
         try:
             site.up()
             kept = site.store.client().config_get("append*")
@@ -69,7 +68,7 @@ def test_a_run_goes_on_by_itself_after_everything_was_killed_at_once(
                 site.fault()
                 for process in processes:
                     os.kill(process.pid, signal.SIGKILL)
-                psutil.wait_procs(processes, timeout=30)
+                assert outlasting(processes, 30) == []
                 site.up()
                 recovery_s = site.working_again(limit_s=120)
             site.finished(run_id)

@@ -1,4 +1,4 @@
-"""Messages that come twice: the second finds lease or document, and nobody is paid again."""
+"""Messages that come twice find lease or document; none is taken before a thread is free."""
 
 import pytest
 
@@ -24,3 +24,18 @@ def test_a_call_longer_than_the_visibility_timeout_is_delivered_again_and_paid_o
     verdict = judge(site, run_id, scenario="6 call longer than the visibility timeout")
     assert verdict.done == verdict.steps
     assert verdict.paid == tweets * personas
+
+
+def test_a_worker_takes_no_more_messages_than_it_has_threads(farm: Start) -> None:
+    site = farm(CASTLINE_LLM_CONCURRENCY="2", CASTLINE_TWEET_GROUP="1")
+    run_id = site.submit_tweets(20)
+    client, taken, waiting = site.store.client(), [], []
+
+    def ended() -> bool:
+        taken.append(client.hlen("castline.unacked.llm"))
+        waiting.append(client.llen("llm.1-interactive.2-rest"))
+        return bool(client.hget(f"castline:run:{run_id}", "state") == "finished")
+
+    wait_for(f"the end of {run_id}", ended)
+    assert max(waiting) > 2, "there was never more work than threads"
+    assert max(taken) == 2

@@ -29,7 +29,7 @@ def test_work_goes_on_after_redis_was_killed(
     time.sleep(away_s if size.long else 2)  # the fault itself
     site.store.start()
     site.fault()
-    recovery_s = site.working_again(limit_s=120)
+    recovery_s = site.working_again(limit_s=15)
     site.finished(run_id)
     name = f"3 Redis killed, away {away_s} s, {'free slots' if spare else 'full'}"
     verdict = judge(site, run_id, scenario=name, recovery_s=recovery_s)
@@ -57,7 +57,7 @@ def test_a_network_that_swallows_everything_is_outlived_within_the_limits(
     store = Store(tmp_path / "valkey")
     store.start()
     with proxied(store.port) as network:
-        site = farm(store=store, redis_port=network.port)
+        site = farm(store=store, redis_port=network.port, **size.outlived)
         run_id = site.submit(personas=size.personas, tweets=size.tweets)
         site.answered(size.slots)
         site.fault()
@@ -65,7 +65,7 @@ def test_a_network_that_swallows_everything_is_outlived_within_the_limits(
         time.sleep(90 if size.long else 8)  # the fault itself
         network.heal()
         site.fault()
-        recovery_s = site.working_again(limit_s=120)
+        recovery_s = site.working_again(limit_s=60)
         site.finished(run_id)
         verdict = judge(site, run_id, scenario="5 network swallows all", recovery_s=recovery_s)
         assert verdict.failed == verdict.quarantined == 0

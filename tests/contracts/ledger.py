@@ -10,6 +10,7 @@ from tasks.schemas.calls import CallUsage
 from tasks.schemas.ledger import Reopened, StoredDocument
 from tasks.schemas.plan import Request, RunPlan, Source, StepRow
 from tasks.store import keys
+from tasks.store.departed import end_leases
 from tasks.store.ledger import Ledger
 from tasks.store.reader import RunReader
 from tasks.store.rows import unsuccessful
@@ -97,6 +98,23 @@ class LedgerContract:
         ledger = await begun(redis)
         claims = await asyncio.gather(*(ledger.claim(RUN, "p0.core") for _ in range(8)))
         assert sorted(c.verdict for c in claims) == ["granted"] + ["leased"] * 7
+
+    async def test_a_claim_whose_answer_was_lost_is_granted_when_it_is_asked_again(
+        self, redis: Any, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        ledger = await begun(redis)
+        ask = ledger._scripts.call
+
+        async def twice(*given: Any, **named: Any) -> Any:
+            await ask(*given, **named)
+            return await ask(*given, **named)
+
+        monkeypatch.setattr(ledger._scripts, "call", twice)
+        claim = await ledger.claim(RUN, "p0.core")
+        assert (claim.verdict, claim.attempt) == ("granted", 1)
+        assert (await ledger.claim(RUN, "p0.core")).verdict == "leased"
+        monkeypatch.undo()
+        await ledger.store(claim, document())
 
     async def test_a_step_whose_needs_are_open_cannot_be_claimed(self, redis: Any) -> None:
         ledger = await begun(redis)
@@ -217,8 +235,8 @@ class LedgerContract:
             for step in ("p0.i01", "p0.t02"):
                 assert (await ledger.claim(RUN, step)).verdict == "granted"
             await self.let_time_pass(redis, 0.25)
-            assert await ledger.overdue(RUN, "p0.i01", {}) == sweep
-            assert await ledger.overdue(RUN, "p0.t02", {}) == "send"
+            assert await ledger.overdue(RUN, "p0.i01", length=0) == sweep
+            assert await ledger.overdue(RUN, "p0.t02", length=0) == "send"
         found = await states(redis)
         assert (found["p0.i01"], found["p0.t02"]) == ("quarantined", "waiting")
 
@@ -400,12 +418,32 @@ class LedgerContract:
         assert released == ["p2.core"]
         assert f"{RUN} p2.core" in await redis.zrange(keys.DUE, 0, -1)
 
+    async def test_what_a_departed_holder_leased_is_due_at_once_and_fenced_off_when_it_is_taken(
+        self, redis: Any
+    ) -> None:
+        gone = await begun(redis, owner="gone")
+        for step in ("p0.core", "p0.assemble"):
+            await do(gone, step)
+        held = await gone.claim(RUN, "p0.t01")
+        other = await ledger_on(redis, owner="other").claim(RUN, "p0.t02")
+        assert await end_leases(gone, "nobody") == {}
+        assert await end_leases(gone, "gone") == {RUN: 1}
+        assert await end_leases(gone, "gone") == {}
+        due = await redis.zrangebyscore(keys.DUE, "-inf", await gone.now_ms())
+        assert due == [f"{RUN} p0.t01"]
+        assert await gone.overdue(RUN, "p0.t01", length=9) == "send"
+        taken = await ledger_on(redis, owner="other").claim(RUN, "p0.t01")
+        assert taken.fence > held.fence
+        with pytest.raises(StaleLeaseError):
+            await gone.store(held, document())
+        await gone.store(other, document())
+
     async def test_a_message_under_way_is_left_alone_and_a_lost_one_is_sent_again(
         self, redis: Any
     ) -> None:
         ledger = await begun(redis)
-        assert await ledger.overdue(RUN, "p0.core", {"llm.x": 7}) == "wait"
-        assert await ledger.overdue(RUN, "p0.core", {"llm.x": 0}) == "send"
+        assert await ledger.overdue(RUN, "p0.core", queue="llm.x", length=7) == "wait"
+        assert await ledger.overdue(RUN, "p0.core", queue="llm.x", length=0) == "send"
 
     async def test_a_queued_message_counts_as_lost_once_later_ones_were_consumed(
         self, redis: Any
@@ -413,12 +451,26 @@ class LedgerContract:
         ledger = await begun(redis)
         later = await ledger.now_ms() + 60_000
         await redis.hset(keys.CONSUMED, "llm.x", later)
-        assert await ledger.overdue(RUN, "p0.core", {"llm.x": 7}) == "send"
+        assert await ledger.overdue(RUN, "p0.core", queue="llm.x", length=7) == "send"
+
+    async def test_a_message_that_was_left_in_its_queue_is_asked_after_once_it_cannot_be_there(
+        self, redis: Any
+    ) -> None:
+        ledger, core = await begun(redis), f"{RUN} p0.core"
+        assert await ledger.passed_over({"llm.x": 0}, most=9) == []
+        assert await ledger.overdue(RUN, "p0.core", queue="llm.x", length=7) == "wait"
+        assert await redis.zscore(keys.DUE, core) > await ledger.now_ms() + 4000  # of 5 graces
+        assert await ledger.passed_over({"llm.x": 1, "llm.y": 0}, most=9) == []
+        assert await ledger.passed_over({"llm.x": 0, "llm.y": 1}, most=9) == [core]
+        await redis.hset(keys.CONSUMED, "llm.x", await ledger.now_ms() + 60_000)
+        assert await ledger.passed_over({"llm.x": 1, "llm.y": 1}, most=9) == [core]
+        assert (await ledger.claim(RUN, "p0.core", queue="llm.x")).verdict == "granted"
+        assert await ledger.passed_over({"llm.x": 0}, most=9) == []
 
     async def test_a_live_lease_is_never_overdue(self, redis: Any) -> None:
         ledger = await begun(redis)
         await ledger.claim(RUN, "p0.core")
-        assert await ledger.overdue(RUN, "p0.core", {"llm.x": 0}) == "wait"
+        assert await ledger.overdue(RUN, "p0.core", queue="llm.x", length=0) == "wait"
 
     async def test_a_picture_goes_to_the_live_queue_with_the_smallest_backlog(
         self, redis: Any

@@ -24,7 +24,7 @@ stage.ROLE += " Be brief."
 @pytest.fixture(scope="module")
 def farm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Farm]:
     """Run a stack with a run that has ended."""
-    with farm_in(tmp_path_factory.mktemp("retry"), latency_s=0.02, lease_s=5, resend_s=2) as site:
+    with farm_in(tmp_path_factory.mktemp("retry"), latency_s=0.02) as site:
         site.up()
         yield site
 

@@ -1,14 +1,17 @@
 -- Claims a step: its document if there is one, a lease if nobody works on it, or why not.
 -- A step that is done stays done, whatever made_from says: only a retry makes it due again. One that
 -- is due again and made from the same as the document it had keeps that: {'kept', doc, what it released}.
--- ARGV[4..]: step, made_from, lease ms, owner, most crashes, queue of the message ("" = none),
--- grace ms.
+-- KEYS after the quarantine: what upkeep left in the message's queue.
+-- A claim that is asked again because its answer was lost gets the lease that it has.
+-- ARGV[4..]: step, made_from, lease ms, owner with the claim's number, most crashes, queue of the
+-- message ("" = none), grace ms.
 local step, made_from, lease_ms, owner = ARGV[4], ARGV[5], tonumber(ARGV[6]), ARGV[7]
 local most, queue, grace_ms = tonumber(ARGV[8]), ARGV[9], tonumber(ARGV[10])
 
 local state = redis.call('HGET', R.state, step)
 if not state then return {'unknown'} end
 if queue ~= '' then
+  redis.call('ZREM', KEYS[#names + 4], member(step))
   local sent = tonumber(redis.call('HGET', R.sent, step) or '0')
   if sent > tonumber(redis.call('HGET', CONSUMED, queue) or '0') then
     redis.call('HSET', CONSUMED, queue, sent)
@@ -26,7 +29,10 @@ if redis.call('HGET', R.run, 'cancel') == '1' then
 end
 if tonumber(redis.call('HGET', R.needs, step) or '0') > 0 then return {'early'} end
 local lease = lease_of(step)
-if lease and lease.till > now then return {'leased'} end
+if lease and lease.till > now then
+  if lease.owner == owner then return {'granted', lease.fence, redis.call('HGET', R.tries, step)} end
+  return {'leased'}
+end
 if state == 'waiting' and made_from ~= '' then
   local doc = redis.call('HGET', R.docs, aside(step))
   if doc and cjson.decode(doc).made_from == made_from then

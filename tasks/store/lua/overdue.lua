@@ -1,8 +1,12 @@
 -- Decides for one step of the due set whether its message must be sent again.
--- ARGV[4..]: step, most crashes, grace ms, margin ms, then queue and its length in turn.
--- Returns 'send', 'wait' or 'gone'. A message is lost when the step's lease ran out, when every
--- queue is empty past the grace, or when later messages of its queue were already consumed.
+-- KEYS after the quarantine: what upkeep left in the message's queue.
+-- ARGV[4..]: step, most crashes, grace ms, margin ms, when to look again at a message that waits (ms),
+-- the queue that its message can wait in ("" = none of the watermarks'), its length.
+-- Returns 'send', 'wait' or 'gone'. A message is lost when the step's lease ran out, when its queue is
+-- empty, or when messages of its queue that were sent `margin` later are consumed already.
 local step, most, grace_ms, margin_ms = ARGV[4], tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7])
+local again_ms, queue, length = tonumber(ARGV[8]), ARGV[9], tonumber(ARGV[10])
+if queue ~= '' then redis.call('ZREM', KEYS[#names + 4], member(step)) end
 local state = redis.call('HGET', R.state, step)
 if not state or settled(state) then
   redis.call('ZREM', DUE, member(step))
@@ -18,18 +22,13 @@ if lease and lease.till > now then
   return 'wait'
 end
 local sent = tonumber(redis.call('HGET', R.sent, step) or '0')
-local lost = lease ~= false and lease ~= nil or sent == 0
-if not lost then
-  lost = true
-  for i = 8, #ARGV, 2 do
-    local length = tonumber(ARGV[i + 1])
-    local consumed = tonumber(redis.call('HGET', CONSUMED, ARGV[i]) or '0')
-    if length > 0 and consumed < sent + margin_ms then lost = false end
+if not lease and sent > 0 and length > 0 then
+  local consumed = queue ~= '' and tonumber(redis.call('HGET', CONSUMED, queue) or '0') or 0
+  if consumed < sent + margin_ms then
+    redis.call('ZADD', DUE, now + again_ms, member(step))
+    if queue ~= '' then redis.call('ZADD', KEYS[#names + 4], sent, member(step)) end
+    return 'wait'
   end
-end
-if not lost then
-  redis.call('ZADD', DUE, now + grace_ms, member(step))
-  return 'wait'
 end
 if lease and crashed(step, most, grace_ms) then return 'gone' end
 redis.call('HDEL', R.lease, step)

@@ -1,0 +1,96 @@
+"""A worker whose process is gone gives back what it held; nobody else does."""
+
+import os
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from fakeredis import FakeAsyncRedis
+
+from tasks.gate import keys as gate_keys
+from tasks.presence import Presence, pid_space
+from tasks.schemas.services import ServiceLine
+from tasks.settings import Settings
+from tasks.store import keys
+from tasks.store.ledger import Ledger
+from tests.contracts.ledger import RUN, plan
+from workers.departed import is_gone, take_over
+
+SPACE = "this kernel"
+
+
+@pytest.fixture
+async def redis(anyio_backend: str) -> AsyncIterator[Any]:
+    """Open an empty in-memory Redis."""
+    client = FakeAsyncRedis(decode_responses=True)
+    yield client
+    await client.aclose()
+
+
+def ended_pid() -> int:
+    """Have a process id that nobody has any more."""
+    process = subprocess.Popen([sys.executable, "-c", ""])
+    process.wait()
+    return process.pid
+
+
+def line(pid: int, *, space: str = SPACE) -> ServiceLine:
+    """Describe an LLM worker."""
+    name = f"llm-{pid}@n"
+    return ServiceLine(
+        name=name, pid=pid, pid_space=space, owner=f"n/{pid}-a", node="n", state="running"
+    )
+
+
+def test_only_a_process_that_we_would_see_is_known_to_be_gone() -> None:
+    gone = ended_pid()
+    assert is_gone(line(gone), SPACE)
+    assert not is_gone(line(os.getpid()), SPACE)
+    assert not is_gone(line(gone, space="another machine"), SPACE)
+    assert not is_gone(line(gone, space=""), "")
+
+
+def test_a_process_that_ended_and_was_not_waited_for_is_gone() -> None:
+    process = subprocess.Popen([sys.executable, "-c", ""], stdout=subprocess.PIPE)
+    assert process.stdout is not None
+    process.stdout.read()  # it has closed its end: it ends now
+    os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+    assert is_gone(line(process.pid), SPACE)
+    process.communicate()
+
+
+@pytest.mark.anyio
+async def test_a_departed_workers_leases_and_slots_come_back_and_a_live_ones_stay(
+    redis: Any,
+) -> None:
+    dead, alive = line(ended_pid()), line(os.getpid())
+    for worker in (dead, alive):
+        await redis.hset(keys.SERVICES, worker.name, worker.model_dump_json())
+    ledger = Ledger(redis, owner=dead.owner)
+    await ledger.write_plan(plan())
+    await ledger.accept(RUN)
+    assert (await ledger.claim(RUN, "p0.core")).verdict == "granted"
+    slots = {f"{dead.owner}:1": 1e15, f"{dead.owner}:2": 1e15, f"{alive.owner}:3": 1e15}
+    await redis.sadd(gate_keys.PROVIDERS, "p")
+    for where in (gate_keys.slots("p"), gate_keys.run_slots("p", RUN)):
+        await redis.zadd(where, slots)
+    here: Any = SimpleNamespace(redis=redis, ledger=ledger)
+    await take_over(here, SPACE)
+    due = await redis.zrangebyscore(keys.DUE, "-inf", await ledger.now_ms())
+    assert due == [f"{RUN} p0.core"]
+    for where in (gate_keys.slots("p"), gate_keys.run_slots("p", RUN)):
+        assert await redis.zrange(where, 0, -1) == [f"{alive.owner}:3"]
+    assert await redis.hkeys(keys.SERVICES) == [alive.name]
+
+
+@pytest.mark.anyio
+@pytest.mark.skipif(not pid_space(), reason="no /proc here")
+async def test_a_worker_says_whose_process_ids_it_speaks_of(redis: Any, tmp_path: Path) -> None:
+    settings = Settings(home=tmp_path, node="n")
+    await Presence(redis, settings, name="llm-1@n", owner="n/1-a").beat()
+    told = ServiceLine.model_validate_json(await redis.hget(keys.SERVICES, "llm-1@n"))
+    assert (told.pid_space, told.owner) == (pid_space(), "n/1-a")
