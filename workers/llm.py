@@ -10,6 +10,7 @@ from typing import Any, Literal
 from celery import signals
 
 from tasks.app import app
+from tasks.deps import Deps
 from tasks.presence import Presence
 from tasks.routing import LLM_QUEUES, node_label
 from tasks.runtime import Runtime, start_runtime, stop_runtime
@@ -28,6 +29,7 @@ def run_llm_worker(settings: Settings, *, concurrency: int, pool: Pool = "thread
     """
     runtime = start_runtime(settings, models=True)
     name = f"llm-{os.getpid()}@{node_label(settings.node)}"
+    runtime.portal.start(warm_up, runtime.deps)
     presence = start_presence(runtime, settings, name)
     batching = start_batching(runtime, name)
     departed = runtime.portal.start(take_over_for_ever, runtime.deps)
@@ -42,6 +44,12 @@ def run_llm_worker(settings: Settings, *, concurrency: int, pool: Pool = "thread
             cancel(work)
         stop_runtime()
     return 0
+
+
+async def warm_up(deps: Deps) -> None:
+    """Open connections to the providers while the worker starts; never fails."""
+    if deps.completer is not None:
+        await deps.completer.warm_up()
 
 
 def start_presence(runtime: Runtime, settings: Settings, name: str) -> Presence:

@@ -201,6 +201,15 @@ class LLMClient:
 
         return await in_order_async(items, answer, at_once=at_once)
 
+    def warm_up(self) -> None:
+        """Open a connection to each provider, so that the first call finds one; never fails."""
+        self._bridge.wait(Session.warm_up)
+
+    async def warm_up_async(self) -> None:
+        """Open connections as `warm_up` does."""
+        self._check_async()
+        await self._bridge.hop(Session.warm_up)
+
     def status(self) -> ClientStatus:
         """Count calls under way, calls that wait, and connections."""
         return self._bridge.wait(current_status)

@@ -226,6 +226,10 @@ class Completer:
         if not returned.done():
             returned.add_done_callback(note_unreturned)
 
+    async def warm_up(self) -> None:
+        """Open a connection to each provider, fallbacks too, before the first call; never fails."""
+        await asyncio.gather(*(outlet.warm_up() for outlet in self._outlets.values()))
+
     @property
     def pool(self) -> PoolCounts:
         """Count connections and requests so far."""

@@ -99,6 +99,10 @@ class Outlet:
             granted=granted,
         )
 
+    async def warm_up(self) -> None:
+        """Open a connection before the first call; never fails."""
+        await self._wire.warm_up()
+
     @property
     def pool(self) -> PoolCounts:
         """Count connections and requests so far."""

@@ -127,6 +127,10 @@ class Session:
         finally:
             self._ongoing.discard(task)
 
+    async def warm_up(self) -> None:
+        """Open connections before the first call; never fails."""
+        await self._replies.warm_up()
+
     async def ask_small(self, small: Small, priority: int) -> str:
         """Answer a small question together with others. Raises what `SmallTalk.ask` raises."""
         return await self._small.ask(small, priority=priority, timeout_s=self._timeout_s)

@@ -6,6 +6,7 @@ streams through httpx's types, which are half as much CPU time again: both over 
 answer means is `tasks.llm.answers`'s business.
 """
 
+import contextlib
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
@@ -131,6 +132,15 @@ class Wire:
         except (aiohttp.ClientError, OSError) as error:  # what httpx-aiohttp does not know
             raise_as_httpx(error)
         return response
+
+    async def warm_up(self) -> None:
+        """Look the provider up and open a connection, which the first request finds ready.
+
+        It sends a HEAD, no call; what goes wrong here, the first request will tell.
+        """
+        with contextlib.suppress(aiohttp.ClientError, OSError):
+            async with self._opened().head(self._address(""), allow_redirects=False):
+                pass
 
     async def close(self) -> None:
         """Close the connections."""

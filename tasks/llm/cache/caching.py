@@ -44,6 +44,9 @@ UNFINISHED = frozenset({"length", "content_filter", "refusal"})
 class Client(Completes, Protocol):
     """What makes the calls: `tasks.llm.completer.Completer`."""
 
+    async def warm_up(self) -> None:
+        """Open connections before the first call; never fails."""
+
     async def close(self) -> None:
         """Close the connections."""
 
@@ -115,6 +118,10 @@ class CachingCompleter:
             scope=scope,
         )
         return self._share(self._shelf, call, scope.tally)
+
+    async def warm_up(self) -> None:
+        """Open connections before the first call; never fails."""
+        await self._completer.warm_up()
 
     async def close(self) -> None:
         """Stop the calls that are under way and close the completer."""

@@ -354,6 +354,20 @@ def test_the_status_counts_calls_and_connections(server: str) -> None:
     assert status["completion_tokens"] > 0
 
 
+def test_a_client_that_is_warm_calls_over_the_connection_that_it_has(server: str) -> None:
+    with client_at(server) as client:
+        client.warm_up()
+        assert (client.status()["connections_open"], client.status()["requests"]) == (1, 0)
+        client.chat("Hello")
+        assert (client.status()["connections_opened"], client.status()["calls_made"]) == (1, 1)
+
+
+def test_warming_up_for_a_provider_that_is_away_fails_nothing() -> None:
+    with client_at("http://127.0.0.1:9/v1") as client:
+        asyncio.run(client.warm_up_async())
+        assert client.status()["connections_open"] == 0
+
+
 def test_a_thousand_calls_at_a_hundred_in_flight_open_at_most_a_hundred_connections() -> None:
     with simulated_server(latency_s=0.01) as base_url:
         client = client_at(base_url, workers=100)
