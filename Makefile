@@ -26,11 +26,11 @@ check: setup
 	$(BIN)/pytest -q -n auto tests/unit
 
 test: check
-	$(BIN)/pytest -q -n 3 --dist loadgroup tests/integration tests/browser tests/chaos
+	$(BIN)/pytest -q -n 3 --dist loadscope tests/integration tests/browser tests/chaos
 
 # Every fault three times with 500 tweets and more; about an hour. CASTLINE_CHAOS_REPORT=FILE keeps the rows.
 chaos: setup
-	for round in 1 2 3; do $(BIN)/pytest -q --chaos-long -n 2 --dist loadgroup tests/chaos || exit 1; done
+	for round in 1 2 3; do $(BIN)/pytest -q --chaos-long -n 2 --dist loadscope tests/chaos || exit 1; done
 
 bench: setup
 	$(BIN)/python benchmarks/batch.py

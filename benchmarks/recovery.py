@@ -10,7 +10,6 @@ ledger.
 
 import argparse
 import os
-import re
 import shutil
 import signal
 import statistics
@@ -71,8 +70,8 @@ def at_work(client: Any, run_id: str) -> set[str]:
 
 
 def holder_of(lease: str) -> int:
-    """Read the process id of a lease: "fence until node/pid-name:claim", or without a name."""
-    return int(re.split("[-:]", lease.rsplit("/", 1)[1])[0])
+    """Read the process id of a lease: "fence until node/pid/name:claim"."""
+    return int(lease.split("/")[1])
 
 
 def begin(stack: Castline, client: Any, out: str) -> str:

@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import secrets
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -69,12 +68,6 @@ class Deps:
             await asyncio.to_thread(tracing.flush)
 
 
-def owner_name(settings: Settings, *, models: bool) -> str:
-    """Name this process in leases; one that calls models never shares its name with a later one."""
-    name = f"{node_label(settings.node)}/{os.getpid()}"
-    return f"{name}-{secrets.token_hex(4)}" if models else name
-
-
 async def open_deps(settings: Settings, *, models: bool = False) -> Deps:
     """Wire a process up, on the loop that will use it; `models` adds the gate and the client.
 
@@ -83,7 +76,7 @@ async def open_deps(settings: Settings, *, models: bool = False) -> Deps:
     redis = connect(settings.broker_url())
     ledger = Ledger(
         redis,
-        owner=owner_name(settings, models=models),
+        owner=f"{node_label(settings.node)}/{os.getpid()}",
         retention_s=settings.retention_s,
         lease_s=settings.lease_s,
         crashes=settings.step_crashes,
@@ -112,7 +105,7 @@ async def open_deps(settings: Settings, *, models: bool = False) -> Deps:
             RedisRules(redis),
             gate_limits(provider),
             lease_s=settings.lease_s,
-            holder=ledger.owner,
+            holder=ledger.holder,
         )
         await deps.gate.announce()
         deps.completer = CachingCompleter(

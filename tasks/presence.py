@@ -49,7 +49,7 @@ class Presence:
         queues: Sequence[str] = (),
         gpu: bool = False,
         provider: Provider | None = None,
-        owner: str = "",
+        holder: str = "",
         waiting: Callable[[], int] | None = None,
     ) -> None:
         self._waiting = waiting or (lambda: 0)
@@ -58,7 +58,7 @@ class Presence:
             name=name,
             pid=os.getpid(),
             pid_space=pid_space(),
-            owner=owner,
+            holder=holder,
             node=settings.node,
             state="starting" if gpu else "running",
             queues=tuple(queues),

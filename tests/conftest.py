@@ -1,14 +1,21 @@
 """Fixtures for all tests, and which of them one process must run."""
 
+from typing import Any
+
 import pytest
+from xdist.scheduler import LoadScopeScheduling
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep the tests of a file together, which may share a stack; a fault has one to itself."""
-    for item in items:
-        if "chaos" not in item.path.parts:
-            item.add_marker(pytest.mark.xdist_group(item.path.stem))
+class ByStack(LoadScopeScheduling):
+    """Keeps the tests of a file together, which may share a stack; a fault has one to itself."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return nodeid if nodeid.startswith("tests/chaos/") else nodeid.partition("::")[0]
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeScheduling | None:
+    """Say which tests one process must run, where `--dist loadscope` asks."""
+    return ByStack(config, log) if config.getoption("dist") == "loadscope" else None
 
 
 @pytest.fixture

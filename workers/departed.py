@@ -48,8 +48,8 @@ async def take_over(deps: Deps, space: str) -> None:
     """Free what workers that are gone still hold: slots at the gate, leases of steps."""
     lines = [ServiceLine(**json.loads(text)) for text in await deps.redis.hvals(keys.SERVICES)]
     for line in lines:
-        if line.owner and is_gone(line, space):
-            ended = await end_leases(deps.ledger, line.owner)
-            freed = await free_slots(deps.redis, line.owner, ended)
+        if line.holder and is_gone(line, space):
+            ended = await end_leases(deps.ledger, line.holder)
+            freed = await free_slots(deps.redis, line.holder, ended)
             await deps.redis.hdel(keys.SERVICES, line.name)
             log.info("%s is gone: %d leases, %d slots", line.name, sum(ended.values()), freed)

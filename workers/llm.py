@@ -65,7 +65,7 @@ def start_presence(runtime: Runtime, settings: Settings, name: str) -> Presence:
         name=name,
         queues=LLM_QUEUES,
         provider=deps.provider,
-        owner=deps.ledger.owner,
+        holder=deps.ledger.holder,
         waiting=waiting,
     )
 

@@ -8,7 +8,7 @@ class ServiceLine(Frozen):
 
     `pid_space` names the process ids that `pid` is one of. LLM workers also name their `provider`,
     `model`, whether it can look at pictures and whether it has batch mode, how many of their calls
-    are `waiting` at the gate, and the `owner` of their leases; image workers name their `renderer`.
+    are `waiting` at the gate, and the `holder` of their leases; image workers name `renderer`.
     Memory and CPU (100 = one core) are the process's and its children's; `machine_…` is percent of
     the whole machine, whoever uses it.
     """
@@ -16,7 +16,7 @@ class ServiceLine(Frozen):
     name: str
     pid: int
     pid_space: str = ""
-    owner: str = ""
+    holder: str = ""
     node: str
     state: str
     queues: tuple[str, ...] = ()

@@ -12,8 +12,8 @@ from tasks.store.ledger import Ledger
 STEPS_A_SCRIPT = 500
 
 
-async def end_leases(ledger: Ledger, owner: str) -> dict[str, int]:
-    """End the leases of an owner; returns how many there were, by run."""
+async def end_leases(ledger: Ledger, holder: str) -> dict[str, int]:
+    """End the leases of a holder; returns how many there were, by run."""
     steps: dict[str, list[str]] = defaultdict(list)
     for member in await ledger.redis.zrangebyscore(keys.DUE, await ledger.now_ms(), "+inf"):
         run_id, step = member.split(" ", 1)
@@ -22,5 +22,5 @@ async def end_leases(ledger: Ledger, owner: str) -> dict[str, int]:
     for run_id, due in steps.items():
         for start in range(0, len(due), STEPS_A_SCRIPT):
             part = due[start : start + STEPS_A_SCRIPT]
-            ended[run_id] += await ledger.end_leases(run_id, owner, part)
+            ended[run_id] += await ledger.end_leases(run_id, holder, part)
     return {run_id: count for run_id, count in ended.items() if count}

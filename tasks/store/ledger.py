@@ -9,6 +9,7 @@ the very same scripts on fakeredis.
 
 import itertools
 import json
+import secrets
 from collections.abc import Collection, Mapping, Sequence
 from typing import Literal
 
@@ -51,6 +52,7 @@ class Ledger:
     ) -> None:
         self.redis = redis
         self.owner = owner
+        self.holder = f"{owner}/{secrets.token_hex(4)}"  # another process may have the owner's name
         self.lease_s = lease_s
         self._retention_s = retention_s
         self._crashes = crashes
@@ -93,7 +95,7 @@ class Ledger:
                 step,
                 made_from,
                 int(self.lease_s * 1000),
-                f"{self.owner}:{next(self._claims)}",
+                f"{self.holder}:{next(self._claims)}",
                 self._most_crashes(step),
                 queue,
                 self._grace_ms,
@@ -258,9 +260,9 @@ class Ledger:
         )
         return str(placed), bool(ring)
 
-    async def end_leases(self, run_id: str, owner: str, steps: Sequence[str]) -> int:
-        """End those leases of these steps that are this owner's; returns how many."""
-        return int(await self._scripts.call("end_leases", run_id, [owner, *steps]))
+    async def end_leases(self, run_id: str, holder: str, steps: Sequence[str]) -> int:
+        """End those leases of these steps that are this holder's; returns how many."""
+        return int(await self._scripts.call("end_leases", run_id, [holder, *steps]))
 
     async def overdue(self, run_id: str, step: str, *, length: int, queue: str = "") -> str:
         """Ask of one due step whether to send its message again: `send`, `wait` or `gone`.

@@ -427,8 +427,8 @@ class LedgerContract:
         held = await gone.claim(RUN, "p0.t01")
         other = await ledger_on(redis, owner="other").claim(RUN, "p0.t02")
         assert await end_leases(gone, "nobody") == {}
-        assert await end_leases(gone, "gone") == {RUN: 1}
-        assert await end_leases(gone, "gone") == {}
+        assert await end_leases(gone, gone.holder) == {RUN: 1}
+        assert await end_leases(gone, gone.holder) == {}
         due = await redis.zrangebyscore(keys.DUE, "-inf", await gone.now_ms())
         assert due == [f"{RUN} p0.t01"]
         assert await gone.overdue(RUN, "p0.t01", length=9) == "send"

@@ -23,10 +23,11 @@ def clean(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("clean")
     pip = [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check"]
     subprocess.run([*pip, "wheel", "--no-deps", "--wheel-dir", str(folder), str(ROOT)], check=True)
-    subprocess.run([sys.executable, "-m", "venv", str(folder / "venv")], check=True)
+    venv = [sys.executable, "-m", "venv", "--without-pip", str(folder / "venv")]
+    subprocess.run(venv, check=True)
     [wheel] = folder.glob("castline-*.whl")
-    installer = [str(folder / "venv/bin/python"), "-m", "pip", "install", "--quiet"]
-    subprocess.run([*installer, "-c", str(ROOT / "constraints.txt"), str(wheel)], check=True)
+    install = [*pip, "--python", str(folder / "venv/bin/python"), "install", "--no-compile"]
+    subprocess.run([*install, "-c", str(ROOT / "constraints.txt"), str(wheel)], check=True)
     return folder
 
 

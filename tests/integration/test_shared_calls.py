@@ -84,9 +84,9 @@ async def test_when_the_calling_process_is_killed_one_of_the_others_calls(
 ) -> None:
     leading = askers(provider, valkey_url)
     wait_for("its call to leave", lambda: (stats(provider) or {})["in_flight"] == 1)
-    waiting = [askers(provider, valkey_url) for _ in range(2)]
     leading.kill()
     leading.communicate()
+    waiting = [askers(provider, valkey_url) for _ in range(2)]
     got = [answers(process) for process in waiting]
     assert [g["answers"] for g in got] == [EACH] * 2
     assert sum(g["made"] for g in got) == 1

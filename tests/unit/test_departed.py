@@ -42,7 +42,7 @@ def line(pid: int, *, space: str = SPACE) -> ServiceLine:
     """Describe an LLM worker."""
     name = f"llm-{pid}@n"
     return ServiceLine(
-        name=name, pid=pid, pid_space=space, owner=f"n/{pid}-a", node="n", state="running"
+        name=name, pid=pid, pid_space=space, holder=f"n/{pid}/a", node="n", state="running"
     )
 
 
@@ -67,14 +67,14 @@ def test_a_process_that_ended_and_was_not_waited_for_is_gone() -> None:
 async def test_a_departed_workers_leases_and_slots_come_back_and_a_live_ones_stay(
     redis: Any,
 ) -> None:
-    dead, alive = line(ended_pid()), line(os.getpid())
+    ledger, alive = Ledger(redis, owner="n/1"), line(os.getpid())
+    dead = line(ended_pid()).model_copy(update={"holder": ledger.holder})
     for worker in (dead, alive):
         await redis.hset(keys.SERVICES, worker.name, worker.model_dump_json())
-    ledger = Ledger(redis, owner=dead.owner)
     await ledger.write_plan(plan())
     await ledger.accept(RUN)
     assert (await ledger.claim(RUN, "p0.core")).verdict == "granted"
-    slots = {f"{dead.owner}:1": 1e15, f"{dead.owner}:2": 1e15, f"{alive.owner}:3": 1e15}
+    slots = {f"{dead.holder}:1": 1e15, f"{dead.holder}:2": 1e15, f"{alive.holder}:3": 1e15}
     await redis.sadd(gate_keys.PROVIDERS, "p")
     for where in (gate_keys.slots("p"), gate_keys.run_slots("p", RUN)):
         await redis.zadd(where, slots)
@@ -83,7 +83,7 @@ async def test_a_departed_workers_leases_and_slots_come_back_and_a_live_ones_sta
     due = await redis.zrangebyscore(keys.DUE, "-inf", await ledger.now_ms())
     assert due == [f"{RUN} p0.core"]
     for where in (gate_keys.slots("p"), gate_keys.run_slots("p", RUN)):
-        assert await redis.zrange(where, 0, -1) == [f"{alive.owner}:3"]
+        assert await redis.zrange(where, 0, -1) == [f"{alive.holder}:3"]
     assert await redis.hkeys(keys.SERVICES) == [alive.name]
 
 
@@ -91,6 +91,6 @@ async def test_a_departed_workers_leases_and_slots_come_back_and_a_live_ones_sta
 @pytest.mark.skipif(not pid_space(), reason="no /proc here")
 async def test_a_worker_says_whose_process_ids_it_speaks_of(redis: Any, tmp_path: Path) -> None:
     settings = Settings(home=tmp_path, node="n")
-    await Presence(redis, settings, name="llm-1@n", owner="n/1-a").beat()
+    await Presence(redis, settings, name="llm-1@n", holder="n/1/a").beat()
     told = ServiceLine.model_validate_json(await redis.hget(keys.SERVICES, "llm-1@n"))
-    assert (told.pid_space, told.owner) == (pid_space(), "n/1-a")
+    assert (told.pid_space, told.holder) == (pid_space(), "n/1/a")

@@ -3,7 +3,7 @@
 -- is due again and made from the same as the document it had keeps that: {'kept', doc, what it released}.
 -- KEYS after the quarantine: what upkeep left in the message's queue.
 -- A claim that is asked again because its answer was lost gets the lease that it has.
--- ARGV[4..]: step, made_from, lease ms, owner with the claim's number, most crashes, queue of the
+-- ARGV[4..]: step, made_from, lease ms, holder and claim, most crashes, queue of the
 -- message ("" = none), grace ms.
 local step, made_from, lease_ms, owner = ARGV[4], ARGV[5], tonumber(ARGV[6]), ARGV[7]
 local most, queue, grace_ms = tonumber(ARGV[8]), ARGV[9], tonumber(ARGV[10])

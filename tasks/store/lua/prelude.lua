@@ -28,7 +28,7 @@ local function settled(state)
   return state == 'done' or state == 'failed' or state == 'cancelled' or state == 'quarantined'
 end
 
--- A lease is "fence until owner:claim", the owner's own number of the claim.
+-- A lease is "fence until holder:claim", with the holder's own number of the claim.
 local function lease_of(step)
   local lease = redis.call('HGET', R.lease, step)
   if not lease then return nil end
