@@ -31,10 +31,10 @@ User = Annotated[
 ]
 ENDINGS: dict[Ending, str] = {
     "rounds": "after all rounds",
-    "consensus": "for all agreed",
-    "budget": "for its tokens were spent",
-    "time": "for its time was over",
-    "ended": "for it was ended",
+    "consensus": "as all agreed",
+    "budget": "as its tokens were spent",
+    "time": "as its time was over",
+    "ended": "as it was ended",
 }
 
 
@@ -249,14 +249,11 @@ def place_text(seen: SessionView) -> str:
 
 def table_of(views: list[SessionView]) -> Table:
     """Build the list for a person."""
-    table = Table(box=None, pad_edge=False)
-    for column in ("session", "state", "turns", "tokens", "topic"):
-        table.add_column(
-            column,
-            justify="right" if column in ("turns", "tokens") else "left",
-            no_wrap=True,
-            overflow="ellipsis" if column == "topic" else "fold",
-        )
+    table = Table(box=None, pad_edge=False, expand=True)
+    for column in ("session", "state", "turns", "tokens"):
+        right = column in ("turns", "tokens")
+        table.add_column(column, justify="right" if right else "left", no_wrap=True)
+    table.add_column("topic", ratio=1, no_wrap=True, overflow="ellipsis")
     for seen in views:
         spoken = sum(not turn.skipped for turn in seen.turns)
         state = f"{seen.state} {seen.position}" if seen.position else seen.state
