@@ -52,7 +52,7 @@ class Inbox:
 class Crossing(Generic[T]):
     """A call that is made on another loop, in the context of who asked for it."""
 
-    __slots__ = ("_answered", "_arguments", "_context", "_function", "_left", "_task")
+    __slots__ = ("_answered", "_arguments", "_context", "_function", "_task")
 
     def __init__(
         self,
@@ -64,21 +64,20 @@ class Crossing(Generic[T]):
         self._arguments = arguments
         self._answered = answered
         self._context = contextvars.copy_context()
-        self._left = False
         self._task: asyncio.Task[T] | None = None
 
     def begin(self) -> None:
         """Make the call, on its loop; `answered` hears of its end there."""
-        if self._left:
-            return
-        work = self._function(*self._arguments)
+        try:
+            work = self._function(*self._arguments)
+        except Exception as error:  # noqa: BLE001  # it is the call's outcome
+            work = failed(error)
         self._arguments = ()
         self._task = asyncio.get_running_loop().create_task(work, context=self._context)
         self._task.add_done_callback(self._end)
 
     def leave(self) -> None:
-        """End the call, on its loop: nobody waits for it."""
-        self._left = True
+        """End the call, on its loop and after its beginning: nobody waits for it."""
         if self._task is not None:
             self._task.cancel()
 
@@ -86,6 +85,11 @@ class Crossing(Generic[T]):
         self._task, answered = None, self._answered  # who keeps the answer keeps us
         del self._answered
         answered(task)
+
+
+async def failed(error: Exception) -> Any:
+    """Fail as a call that failed before it could begin."""
+    raise error
 
 
 def tell(future: "Future[T]", task: "asyncio.Task[T]") -> None:

@@ -20,6 +20,7 @@ from tasks.errors import (
 )
 from tasks.llm.providers import OWN_KEY
 
+OK = int(httpx.codes.OK)
 LARGEST_ERROR_BYTES = 64 * 1024
 PARAMETER_HINTS = {
     "response_format": 'set structured = "json_object" or "prompt" of its table in castline.toml',
@@ -64,7 +65,7 @@ def payload_of(
     type is not trusted: JSON is read under any name, and is UTF-8 whatever charset is claimed
     (RFC 8259 section 8.1).
     """
-    if response.status_code != httpx.codes.OK:
+    if response.status_code != OK:
         raise error_of(response, provider=provider, model=model, key_setting=key_setting)
     try:
         payload = parsed(response.content)

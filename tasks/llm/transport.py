@@ -66,6 +66,7 @@ class Wire:
 
     def __init__(self, base_url: str, *, headers: Mapping[str, str], timeout_s: float) -> None:
         self._base = httpx.URL(base_url.rstrip("/") + "/")
+        self._host = self._base.host
         self._headers = {
             "User-Agent": "castline",
             "Accept": "application/json",
@@ -101,13 +102,13 @@ class Wire:
                 allow_redirects=False,
             )
             try:
-                content = await read_whole(response.content.readany, host=self._base.host)
+                content = await read_whole(response.content.readany, host=self._host)
             finally:
                 response.release()  # closes its connection unless it was read to its end
         except (aiohttp.ClientError, OSError) as error:
             raise_as_httpx(error)
         coding = response.headers.get("Content-Encoding")
-        content = unpacked_reply(content, coding, host=self._base.host) if coding else content
+        content = unpacked_reply(content, coding, host=self._host) if coding else content
         return Answer(response.status, response.headers, content)
 
     async def open(self, outgoing: Outgoing) -> httpx.Response:

@@ -4,7 +4,7 @@ import asyncio
 import contextvars
 import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import CancelledError
+from concurrent.futures import CancelledError, wait
 from typing import Any
 
 import pytest
@@ -148,6 +148,24 @@ def test_a_call_that_is_cancelled_before_it_begins_never_does(portal: Portal) ->
     assert made == ["call"]
 
 
+def test_who_waits_for_a_cancelled_call_waits_until_it_has_really_ended(portal: Portal) -> None:
+    begun, said = threading.Event(), []
+
+    async def tidy_up() -> None:
+        try:
+            begun.set()
+            await asyncio.Event().wait()
+        finally:
+            await asyncio.sleep(0.01)
+            said.append("tidy")
+
+    started = portal.start(tidy_up)
+    assert begun.wait(20)
+    started.cancel()
+    assert not wait([started], timeout=20).not_done
+    assert said == ["tidy"]
+
+
 def test_an_error_is_raised_where_it_is_read_and_a_closed_portal_takes_no_calls() -> None:
     async def fail() -> None:
         raise LookupError("nothing here")
@@ -158,6 +176,8 @@ def test_an_error_is_raised_where_it_is_read_and_a_closed_portal_takes_no_calls(
     portal = Portal()
     with pytest.raises(LookupError):
         portal.call(fail)
+    with pytest.raises(TypeError):
+        portal.call(fail, "one too many")
     with pytest.raises(LookupError):
         asyncio.run(ask(portal))
     portal.close()

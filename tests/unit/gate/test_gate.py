@@ -76,3 +76,34 @@ async def test_a_slot_that_could_not_be_returned_is_returned_when_redis_is_back(
         again = await gate.acquire("p")
     await gate.settle(again)
     await gate.close()
+
+
+@pytest.mark.anyio
+async def test_an_idle_gate_in_memory_answers_without_letting_anybody_else_run() -> None:
+    gate = Gate(MemoryRules(), {"p": Limits(slots=1)})
+    with pytest.raises(StopIteration) as granted:
+        gate.acquire("p").send(None)
+    assert gate.settle(granted.value.value).done()
+    assert (await gate.state("p")).slots_in_use == 0
+    await gate.close()
+
+
+@pytest.mark.anyio
+async def test_who_comes_when_a_slot_is_returned_does_not_overtake_who_waits() -> None:
+    gate = Gate(MemoryRules(), {"p": Limits(slots=1)})
+    order: list[str] = []
+
+    async def call(name: str) -> None:
+        granted = await gate.acquire("p")
+        order.append(name)
+        await asyncio.sleep(0)
+        gate.settle(granted)
+
+    held = await gate.acquire("p")
+    waiting = asyncio.create_task(call("waited"))
+    while not gate.waiting("p"):  # noqa: ASYNC110  # it is in the line after some turns
+        await asyncio.sleep(0)
+    gate.settle(held)
+    await asyncio.gather(call("came later"), waiting)
+    assert order == ["waited", "came later"]
+    await gate.close()
