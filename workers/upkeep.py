@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import logging
+import math
 import os
 import signal
 from collections.abc import AsyncIterator
@@ -77,7 +78,7 @@ async def sweep_until(deps: Deps, leadership: Leadership, stop: asyncio.Event) -
     leases, which ran out, for those of the dead.
     """
     clock = asyncio.get_running_loop().time
-    calm_at, swept_at = 0.0, clock()
+    calm_at, swept_at = 0.0, -math.inf  # the first clean-up comes at once, after a restart too
     minutely = Minutely(deps)
     while not stop.is_set():
         with contextlib.suppress(TimeoutError):

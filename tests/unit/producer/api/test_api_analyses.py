@@ -67,6 +67,7 @@ async def test_who_waits_too_long_gets_what_there_is_and_where_to_look(
         assert answer.headers["location"] == f"/analyses/{run}"
         for topic in range(2):
             await analysed(api, run, topic)
+        monkeypatch.undo()
         again = await api.client.post("/analyze", json=TOPICS, headers=header)
         assert (again.status_code, again.json()["run_id"]) == (200, run)
         assert again.json()["summary"]["total_tasks"] == 2
