@@ -26,7 +26,8 @@ check: setup
 	$(BIN)/pytest -q -n auto tests/unit
 
 test: check
-	$(BIN)/pytest -q -n 3 --dist loadscope tests/integration tests/browser tests/chaos
+	$(BIN)/pytest -q -n 3 --dist loadscope tests/integration tests/chaos
+	$(BIN)/pytest -q -n 2 --dist loadscope tests/browser
 
 # Every fault three times with 500 tweets and more; about an hour. CASTLINE_CHAOS_REPORT=FILE keeps the rows.
 chaos: setup
