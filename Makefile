@@ -29,7 +29,7 @@ test: check
 	$(BIN)/pytest -q -n 3 --dist loadscope tests/integration tests/chaos
 	$(BIN)/pytest -q -n 2 --dist loadscope tests/browser
 
-# Every fault three times with 500 tweets and more; about an hour. CASTLINE_CHAOS_REPORT=FILE keeps the rows.
+# Every fault three times with 500 tweets and more; about 45 minutes. CASTLINE_CHAOS_REPORT=FILE keeps the rows.
 chaos: setup
 	for round in 1 2 3; do $(BIN)/pytest -q --chaos-long -n 2 --dist loadscope tests/chaos || exit 1; done
 
