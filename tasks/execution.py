@@ -33,6 +33,7 @@ from tasks.llm.scope import CallTally
 from tasks.llm.tracing import traced
 from tasks.schemas.ledger import Claim, StoredDocument
 from tasks.schemas.steps import StepName
+from tasks.store.answers import StepAnswers
 
 log = logging.getLogger(__name__)
 
@@ -83,7 +84,7 @@ async def fulfil(
 ) -> Outcome:
     """Do a claimed step and settle it."""
     bind_contextvars(run=claim.run_id, step=claim.step)
-    tally, begun_s = CallTally(), time.monotonic()
+    tally, begun_s = CallTally(resumed=claim.fence > 1), time.monotonic()
     try:
         with traced(
             claim.step, run_id=claim.run_id, attempt=claim.attempt, worker=deps.ledger.owner
@@ -94,6 +95,7 @@ async def fulfil(
         released = await patiently(deps.ledger.store, claim, stored)
         crashing.here("after_document")
         note_done(stored, seconds=time.monotonic() - begun_s)
+        await forget_answers(deps, claim, tally)
         await send_released(deps, claim, released)
         await go_on_in_batches(deps, claim)
         return "done"
@@ -171,12 +173,19 @@ async def go_on_in_batches(deps: Deps, claim: Claim) -> None:
     await send_released(deps, claim, texts)
 
 
+async def forget_answers(deps: Deps, claim: Claim, tally: CallTally) -> None:
+    """Drop what was kept of a step that has ended."""
+    if tally.kept:
+        await StepAnswers(deps.redis, claim.run_id, claim.step).forget()
+
+
 async def give_up(deps: Deps, claim: Claim, error: CastlineError, tally: CallTally) -> Outcome:
     """Record a failure for good."""
     log.warning("failed: %s", error)
     measures.count("step.failed")
     try:
         released = await patiently(deps.ledger.fail, claim, said(error), tally.usage)
+        await forget_answers(deps, claim, tally)
         await send_released(deps, claim, released)
         await go_on_in_batches(deps, claim)
     except StaleLeaseError:

@@ -10,6 +10,7 @@ from tasks.deps import Deps
 from tasks.errors import ConfigurationError, ServiceAwayError
 from tasks.images.intake import data_url, read_picture
 from tasks.llm.deadline import Deadline
+from tasks.llm.keeping import KeepingCompleter
 from tasks.llm.pending import KnownReplies
 from tasks.llm.replaying import ReplayingCompleter
 from tasks.llm.scope import CallScope, CallTally
@@ -21,6 +22,7 @@ from tasks.schemas.ledger import StoredDocument
 from tasks.schemas.plan import Request, Source
 from tasks.schemas.steps import StepName, chain_step
 from tasks.stages.registry import document_of
+from tasks.store.answers import StepAnswers
 
 Documents = Mapping[str, StoredDocument]
 
@@ -48,7 +50,7 @@ def asker(
         most_retries=analysis.max_retries if analysis else None,
     )
 
-    completer = replaying(deps, run_id, step) if request.batch_api else deps.completer
+    completer = replaying(deps, run_id, step) if request.batch_api else keeping(deps, run_id, step)
 
     async def ask(call: StructuredCall[Reply]) -> Reply:
         if completer is None:
@@ -56,6 +58,13 @@ def asker(
         return await ask_structured(completer, call, scope, turns=deps.turns)
 
     return ask
+
+
+def keeping(deps: Deps, run_id: str, step: str) -> KeepingCompleter | None:
+    """Build what makes a step's calls and keeps their answers while it makes several."""
+    if deps.completer is None:
+        return None
+    return KeepingCompleter(deps.completer, StepAnswers(deps.redis, run_id, step))
 
 
 def replaying(deps: Deps, run_id: str, step: str) -> ReplayingCompleter | None:

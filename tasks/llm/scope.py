@@ -20,6 +20,8 @@ class CallTally:
     completion_tokens: int = 0
     seconds: float = 0.0
     web_results: int = 0
+    resumed: bool = False  # somebody has held the step before: answers of his may be kept
+    kept: bool = False  # answers are kept, to be dropped when the step has ended
 
     def attempt(self, *, again: bool) -> None:
         """Count one request that is about to leave."""

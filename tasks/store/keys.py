@@ -112,6 +112,11 @@ class BatchKeys:
         return (self.calls, self.asked, self.waits, self.chunks, self.replies)
 
 
+def answers(run_id: str, step: str) -> str:
+    """Key of a step's answered calls while it makes more of them: a hash by idempotency key."""
+    return f"{PREFIX}:run:{run_id}:answers:{step}"
+
+
 def batching(provider: str) -> str:
     """Key of the set of runs that have calls outstanding at one provider's batch endpoint."""
     return f"{PREFIX}:batching:{provider}"
