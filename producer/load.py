@@ -71,7 +71,9 @@ def retry_after_s(load: Load, priority: Priority) -> float:
 
 
 def queue_text(calls: int, drains_s: float | None) -> str:
-    """Write a queue's length and how long it takes."""
+    """Write a queue's length and how long it takes; an empty one takes no time."""
+    if not calls:
+        return "no model calls are queued"
     work = "nobody makes them now" if drains_s is None else f"{about_text(drains_s)} of work"
     return f"{calls:,} model calls are queued, {work}"
 

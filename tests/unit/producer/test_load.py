@@ -84,5 +84,6 @@ def test_a_refusal_tells_length_time_and_what_to_do() -> None:
 
 
 def test_a_queue_reads_as_a_person_would_say_it() -> None:
+    assert queue_text(0, 1) == "no model calls are queued"
     assert queue_text(12_345, 40) == "12,345 model calls are queued, about 40 s of work"
     assert queue_text(12_345, 10_000).endswith("about 2.8 h of work")
