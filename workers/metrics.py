@@ -126,10 +126,7 @@ def gauge(name: str, text: str, value: float) -> Metric:
 
 def gauges(name: str, text: str, label: str, values: Mapping[str, float]) -> Metric:
     """Build a gauge with a value for each label."""
-    family = GaugeMetricFamily(name, text, labels=(label,))
-    for of, value in values.items():
-        family.add_metric((of,), value)
-    return family
+    return labelled(GaugeMetricFamily(name, text, labels=(label,)), values)
 
 
 def counter(name: str, text: str, value: float) -> Metric:
@@ -139,7 +136,13 @@ def counter(name: str, text: str, value: float) -> Metric:
 
 def counters(name: str, text: str, label: str, values: Mapping[str, float]) -> Metric:
     """Build a counter with a value for each label."""
-    family = CounterMetricFamily(name, text, labels=(label,))
+    return labelled(CounterMetricFamily(name, text, labels=(label,)), values)
+
+
+def labelled(
+    family: GaugeMetricFamily | CounterMetricFamily, values: Mapping[str, float]
+) -> Metric:
+    """Give a family of one label its values."""
     for of, value in values.items():
         family.add_metric((of,), value)
     return family
