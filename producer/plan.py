@@ -15,6 +15,8 @@ from tasks.schemas.steps import (
 from tasks.stages.calendar import DAYS_A_CALL
 from tasks.stages.registry import STAGES
 
+TWEETS_A_SLOT = 3
+
 
 def plan_run(run_id: str, request: Request) -> RunPlan:
     """Lay out every step of a run before anything is written or sent.
@@ -42,12 +44,20 @@ def window(request: Request, *, slots: int) -> int:
     even before the first tweet; more would only postpone tweets and pictures. Batches take no
     slots: there all characters are made at once (0). Of an analysis as many topics are begun at a
     time as it says, else as it has calls at once.
+
+    A character with a card makes room when its tweets have ended, so as many are begun as have
+    tweets for all slots and for the time until the next begins; without a calendar of their own, as
+    many more as have one made.
     """
     if request.batch_api:
         return 0
     if request.analysis is not None and request.analysis.batch_size:
         return request.analysis.batch_size
-    return min(slots, request.max_concurrent or slots)
+    at_once = min(slots, request.max_concurrent or slots)
+    if request.kind != "tweets":
+        return at_once
+    writing = 1 + ceil(TWEETS_A_SLOT * at_once / request.tweets)
+    return writing if request.calendars else at_once + writing
 
 
 def chain_rows(persona: int, request: Request) -> list[StepRow]:

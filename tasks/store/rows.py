@@ -46,8 +46,12 @@ def dependents(rows: Sequence[StepRow]) -> dict[str, str]:
 
 
 def held_back(rows: Sequence[StepRow], window: int) -> list[str]:
-    """List the first steps of all characters, or topics, beyond the first `window` (0 = none)."""
-    first = [row.id for row in rows if row.kind in ("stage", "search") and not row.needs]
+    """List the first steps of all characters, or topics, beyond the first `window` (0 = none).
+
+    A character's is its first stage, or with a card given its calendar.
+    """
+    begins = ("stage", "search", "calendar")
+    first = [row.id for row in rows if row.kind in begins and not row.needs]
     return first[window:] if window else []
 
 

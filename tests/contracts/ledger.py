@@ -418,6 +418,30 @@ class LedgerContract:
         assert released == ["p2.core"]
         assert f"{RUN} p2.core" in await redis.zrange(keys.DUE, 0, -1)
 
+    async def test_a_held_character_with_a_card_is_released_when_anothers_tweets_have_ended(
+        self, redis: Any
+    ) -> None:
+        ledger = ledger_on(redis)
+        rows = tuple(
+            StepRow(id=f"p{i}.{part}", kind=kind, item=f"p{i}", persona=i, needs=needs)
+            for i in range(3)
+            for part, kind, needs in (
+                ("calendar", "calendar", ()),
+                ("t01", "tweet", (f"p{i}.calendar",)),
+                ("collect", "collect", (f"p{i}.t01",)),
+            )
+        )
+        three = RunPlan(run_id=RUN, request=plan().request, steps=rows)
+        await ledger.write_plan(three, window=1)
+        assert await ledger.accept(RUN) == ["p0.calendar"]
+        await do(ledger, "p0.calendar")
+        assert await ledger.store(await ledger.claim(RUN, "p0.t01"), document()) == []
+        released = await ledger.store(await ledger.claim(RUN, "p0.collect"), document())
+        assert released == ["p1.calendar"]
+        await ledger.fail(await ledger.claim(RUN, "p1.calendar"), "no")
+        released = await ledger.store(await ledger.claim(RUN, "p1.collect"), document())
+        assert released == ["p2.calendar"]
+
     async def test_what_a_departed_holder_leased_is_due_at_once_and_fenced_off_when_it_is_taken(
         self, redis: Any
     ) -> None:

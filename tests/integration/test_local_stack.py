@@ -220,6 +220,25 @@ def test_tweets_and_pictures_can_be_made_from_files(
     assert pictures["images"] == {"total": 2, "done": 2, "failed": 0}
 
 
+def test_of_many_cards_the_last_begins_when_others_have_their_tweets(
+    stack: Castline, finished: dict[str, Any]
+) -> None:
+    card = str(next(iter(sorted(Path(finished["out"]).glob("*/card.png")))))
+    made = stack.json("tweets", *["--persona", card] * 8, "--count", "2", "--max-concurrent", "1",
+                      "--out", "cards")  # fmt: skip
+    assert made["tweets"] == {"total": 16, "done": 16, "failed": 0}
+    steps = 8 * (1 + 2 + 1)
+
+    def done() -> list[str]:
+        lines = stack.json("logs", "--run", made["run_id"], "--lines", "1000")["lines"]
+        ended = [line["step"] for line in lines if line["event"] == "done"]
+        return ended if len(set(ended)) == steps else []
+
+    order = wait_for("a line of every step", done)
+    before = order[: order.index("p7.calendar")]
+    assert len([step for step in before if step.endswith(".collect")]) >= 8 - 4
+
+
 def test_a_character_comes_from_a_picture_and_keeps_it_as_portrait(stack: Castline) -> None:
     picture = Path(__file__).parents[2] / "examples" / "portrait.png"
     done = stack.json("persona", "--image", str(picture), "--out", "seen")

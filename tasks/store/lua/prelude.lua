@@ -81,6 +81,14 @@ end
 -- The steps that this script released from the held list: their messages are the caller's to send.
 local released = {}
 
+-- Whether the end of a step lets the next character, or topic, begin: a character is made when it is
+-- assembled, one whose card was given when its tweets have ended.
+local function makes_room(step)
+  local item, part = string.match(step, '^(.*)%.(.*)$')
+  if part == 'collect' then return redis.call('HEXISTS', R.state, item .. '.assemble') == 0 end
+  return part == 'assemble' or part == 'analyze'
+end
+
 local function release_next(grace_ms)
   local step = redis.call('LPOP', R.held)
   while step and redis.call('HGET', R.state, step) ~= 'waiting' do
@@ -112,8 +120,7 @@ local function settle(first, outcome, note, grace_ms)
       end
       leave_gpu(step)
       emit(step, state, why)
-      local part = string.match(step, '%.(.*)$')
-      if part == 'assemble' or part == 'analyze' then release_next(grace_ms) end
+      if makes_room(step) then release_next(grace_ms) end
       for _, entry in ipairs(cjson.decode(redis.call('HGET', R.after, step) or '[]')) do
         local soft = string.sub(entry, 1, 1) == '?'
         local dependent = soft and string.sub(entry, 2) or entry

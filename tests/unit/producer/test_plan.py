@@ -2,6 +2,7 @@
 
 from itertools import pairwise
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -75,6 +76,17 @@ def test_a_character_from_a_card_has_no_chain() -> None:
     rows = plan_run("r", made).steps
     assert [row.id for row in rows] == ["p0.calendar", "p0.t01", "p0.t02", "p0.collect"]
     assert rows[0].needs == ()
+
+
+@pytest.mark.parametrize(("tweets", "own", "made"), [(1, 61, 81), (10, 7, 27), (365, 2, 22)])
+def test_of_characters_with_cards_as_many_begin_as_have_tweets_for_all_slots(
+    tweets: int, own: int, made: int
+) -> None:
+    asked = request(kind="tweets", tweets=tweets)
+    assert window(asked, slots=20) == made
+    assert window(asked.model_copy(update={"calendars": ("{}",)}), slots=20) == own
+    assert window(asked.model_copy(update={"max_concurrent": 1}), slots=20) <= 5
+    assert window(request(tweets=tweets), slots=20) == 20
 
 
 def test_a_plan_knows_how_many_calls_it_takes() -> None:
