@@ -78,6 +78,14 @@ def day(number: int) -> dict[str, str]:
     }
 
 
+def calendar_of(days: int, folder: Path) -> Path:
+    """Write a calendar of so many days."""
+    planned = {f"{2026 + i // 12}-{i % 12 + 1:02}-01": day(i) for i in range(days)}
+    path = folder / f"calendar-{days}.json"
+    path.write_text(json.dumps({"calendar": planned}))
+    return path
+
+
 def tweet_body(card: dict[str, Any], model: str) -> bytes:
     """Build the request that castline would send for a tweet of this card."""
 
@@ -130,7 +138,7 @@ def ours(
         children = os.times()
         done = castline(
             environment, "tweets", *["--persona", str(card)] * personas,
-            "--calendar", str(folder / "calendar.json"), "--count", str(tweets),
+            "--calendar", str(calendar_of(tweets, folder)), "--count", str(tweets),
             "--out", tempfile.mkdtemp(dir=folder),
         )  # fmt: skip
         after = os.times()
@@ -232,8 +240,6 @@ def main() -> int:
     """Run the rounds and print the table."""
     given = options()
     folder = Path(tempfile.mkdtemp(prefix="castline-path-"))
-    calendar = {f"{2026 + i // 12}-{i % 12 + 1:02}-01": day(i) for i in range(100)}
-    (folder / "calendar.json").write_text(json.dumps({"calendar": calendar}))
     slots = given.in_flight * 2  # the provider itself must not be the limit
     try:
         with simulated(folder, f"--latency={given.latency}", f"--slots={slots}") as provider:
