@@ -28,7 +28,10 @@ def limits(
     rpm: Rpm = None,
     tpm: Tpm = None,
     reset: Annotated[
-        bool, typer.Option("--reset", help="Let the configured limits hold again.")
+        bool,
+        typer.Option(
+            "--reset", help="Let the configured limits hold again; end a provider's Retry-After."
+        ),
     ] = False,
     as_json: AsJson = False,
 ) -> None:

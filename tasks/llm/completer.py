@@ -70,8 +70,8 @@ class Completer:
         `key` is sent as `Idempotency-Key` with every attempt; attempts and tokens are counted in
         the scope's tally whatever comes of them. Raises RefusedCallError (do not try
         again), RateLimitedError or ProviderDownError (all attempts spent), DeadlineError (its time
-        is over), BadReplyError, ProviderOpenError while its breaker is open and no fallback has
-        helped.
+        is over), BadReplyError, ProviderOpenError while its breaker is open, or it wants no calls
+        until after the deadline, and no fallback has helped.
         """
         deadline = scope.deadline or Deadline(self._deadline_s)
         async with deadline.enforced():
@@ -199,6 +199,7 @@ class Completer:
             run_slots=scope.run_slots,
             rank=scope.rank,
             flow=scope.flow,
+            patience_s=deadline.left_s,
         )
         scope.tally.attempt(again=deadline.attempts > 0)
         deadline.attempts += 1

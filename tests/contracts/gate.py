@@ -133,6 +133,33 @@ class GateContract:
         await asyncio.wait_for(other.acquire("p"), 5)
         await other.close()
 
+    async def test_who_cannot_wait_for_the_end_of_a_block_is_turned_away_at_once(
+        self, rules: Rules
+    ) -> None:
+        gate = gate_on(rules)
+        await gate.block("p", 60)
+        patient = asyncio.create_task(gate.acquire("p"))
+        await asyncio.sleep(0.05)
+        async with asyncio.timeout(3):
+            for _ in range(2):
+                with pytest.raises(ProviderOpenError, match="wants no calls") as caught:
+                    await gate.acquire("p", patience_s=30)
+        assert 50 < caught.value.wait_s <= 60
+        assert gate.waiting("p") == 1
+        await gate.close()
+        with pytest.raises(asyncio.CancelledError):
+            await patient
+
+    async def test_a_block_lasts_a_day_at_most_and_a_reset_ends_it(self, rules: Rules) -> None:
+        gate = gate_on(rules)
+        await gate.block("p", 1e300)
+        assert 86_000 < (await gate.state("p")).blocked_s <= 86_400
+        await gate.change("p", slots=9)
+        assert isinstance(await gate.try_acquire("p"), Wait)
+        await gate.change("p")
+        assert isinstance(await gate.try_acquire("p"), Granted)
+        await gate.close()
+
     async def test_an_unknown_provider_is_refused_by_name(self, rules: Rules) -> None:
         with pytest.raises(ConfigurationError, match="'q'"):
             await gate_on(rules).acquire("q")
