@@ -2,13 +2,14 @@
 
 import asyncio
 import time
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from tasks.errors import ConfigurationError, ProviderOpenError
 from tasks.gate.gate import Gate
-from tasks.gate.rules import Rules
+from tasks.gate.rules import Question, Return, Rules, Wish
 from tasks.schemas.limits import Granted, Limits, Wait
 
 
@@ -159,6 +160,27 @@ class GateContract:
         await gate.change("p")
         assert isinstance(await gate.try_acquire("p"), Granted)
         await gate.close()
+
+    async def test_a_question_that_arrives_twice_changes_nothing_the_second_time(
+        self, rules: Rules
+    ) -> None:
+        limits = Limits(rpm=600, tpm=60_000, slots=3)
+        call = Granted(provider="p", lease="l", run_id="r", run_slots=2, tokens=100)
+        asked = Question(
+            provider="p", limits=limits, lease_s=30, run_id="r", run_slots=2, wishes=[Wish(call)]
+        )
+        answers = [await rules.exchange(asked) for _ in range(2)]
+        assert [answer.granted for answer in answers] == [1, 1]
+        state = await rules.state("p", limits)
+        assert state is not None
+        assert (state.slots_in_use, state.requests_in_minute, state.tokens_in_minute) == (1, 1, 100)
+        granted = replace(call, tick=answers[0].tick)
+        returned = asked._replace(wishes=(), returns=[Return(granted, used=10, sent=False)])
+        for _ in range(2):
+            await rules.exchange(returned)
+        state = await rules.state("p", limits)
+        assert state is not None
+        assert (state.slots_in_use, state.requests_in_minute, state.tokens_in_minute) == (0, 0, 10)
 
     async def test_an_unknown_provider_is_refused_by_name(self, rules: Rules) -> None:
         with pytest.raises(ConfigurationError, match="'q'"):
