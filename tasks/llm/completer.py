@@ -101,6 +101,7 @@ class Completer:
             scope.tally.complete(reply.completion)
         except CastlineError as error:
             reply.error = error
+            self._note_failure(error)
             raise
         finally:
             self._settle(reply.granted, reply.used_tokens, reply.error)
@@ -207,13 +208,17 @@ class Completer:
 
     async def _give_up(self, granted: Granted, error: BaseException) -> None:
         """Return the slot of a call that failed; tell the gate what that says of the provider."""
-        self.failures[failure_class(error)] += 1
-        measures.count(f"call.failed.{failure_class(error)}")
+        self._note_failure(error)
         try:
             if isinstance(error, RateLimitedError) and error.wait_s:
                 await self._gate.block(granted.provider, error.wait_s)
         finally:
             self._settle(granted, None, error)
+
+    def _note_failure(self, error: BaseException) -> None:
+        kind = failure_class(error)
+        self.failures[kind] += 1
+        measures.count(f"call.failed.{kind}")
 
     def _settle(
         self, granted: Granted, used: int | None, error: BaseException | None = None
@@ -233,8 +238,13 @@ class Completer:
 
     @property
     def pool(self) -> PoolCounts:
-        """Count connections and requests so far."""
-        return self._outlets[self.provider.name].pool
+        """Count connections and requests so far, to fallbacks too."""
+        pools = [outlet.pool for outlet in self._outlets.values()]
+        return PoolCounts(
+            open=sum(pool.open for pool in pools),
+            opened=sum(pool.opened for pool in pools),
+            requests=sum(pool.requests for pool in pools),
+        )
 
     async def close(self) -> None:
         """Close the connections."""

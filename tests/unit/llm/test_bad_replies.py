@@ -236,6 +236,7 @@ async def test_a_retry_after_beyond_a_calls_time_degrades_every_call_to_the_fall
         other = Fallback(model="big", provider=provider_at(second.url, name="other"))
         async with calling(provider_at(first.url, other)) as caller:
             done = [await caller.call() for _ in range(3)]
+            assert caller.completer.pool.requests == 4
     assert [one.model for one in done] == ["big-1"] * 3
     assert len(first.bodies) == 1
 
