@@ -14,11 +14,19 @@ from typing import Any
 
 from structlog.contextvars import bound_contextvars
 
-from tasks import dispatch
+from tasks import dispatch, measures
 from tasks.deps import Deps
 from tasks.errors import BadReplyError, RefusedCallError, ServiceAwayError, TransientError
 from tasks.llm.batch_client import BatchClient, BatchView
-from tasks.llm.batch_lines import chunked, failed, input_file, line_of, reply_of, uncounted
+from tasks.llm.batch_lines import (
+    chunked,
+    counted_as,
+    failed,
+    input_file,
+    line_of,
+    reply_of,
+    uncounted,
+)
 from tasks.llm.providers import Provider
 from tasks.schemas.batches import BatchReply, CallRow, Chunk
 from tasks.store.batch_calls import CALLS_A_PIECE, BatchRun
@@ -226,7 +234,9 @@ class BatchDesk:
     def _reply(self, entry: dict[str, Any], row: CallRow, chunk: Chunk) -> BatchReply:
         if chunk.state == "cancelling" and not entry.get("response"):
             return uncounted(row)
-        return reply_of(entry, row, dialect=self._client.dialect)
+        reply = reply_of(entry, row, dialect=self._client.dialect)
+        measures.count(counted_as(reply))
+        return reply
 
     # --- answers ----------------------------------------------------------------------------
 

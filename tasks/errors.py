@@ -4,6 +4,7 @@ CastlineError
 ├── TransientError            trying again helps; the model client owns the retry
 │   ├── RateLimitedError      429: carries wait_s when the provider named one
 │   ├── ProviderDownError     5xx, refused or dropped connections, timeouts
+│   ├── ProviderOpenError     nothing is sent for now; a fallback helps, or the step is put off
 │   ├── DeadlineError         a call's whole time is over; carries how often it was sent
 │   ├── QueueFullError        too many callers wait in one client
 │   ├── ServiceAwayError      Redis or the blob store; upkeep or the user owns the retry
@@ -61,7 +62,9 @@ class ProviderDownError(TransientError):
 
 
 class ProviderOpenError(TransientError):
-    """The provider failed too often: its breaker is open, nothing is sent for `wait_s` seconds."""
+    """Nothing is sent for `wait_s` seconds: the provider failed too often (its breaker is open), or
+    its `Retry-After` goes beyond the call's time.
+    """
 
     def __init__(self, message: str, *, wait_s: float, hint: str = "") -> None:
         super().__init__(message, hint=hint)

@@ -175,7 +175,7 @@ async def go_on_in_batches(deps: Deps, claim: Claim) -> None:
 
 async def forget_answers(deps: Deps, claim: Claim, tally: CallTally) -> None:
     """Drop what was kept of a step that has ended."""
-    if tally.kept:
+    if tally.may_be_kept:
         await StepAnswers(deps.redis, claim.run_id, claim.step).forget()
 
 
@@ -221,6 +221,8 @@ async def try_later(
         log.warning("tried again later: %s", error)
     wait_s = error.wait_s if isinstance(error, ProviderOpenError) else AGAIN_AFTER_S * claim.attempt
     await patiently(deps.ledger.count, claim.run_id, tally.usage)
+    if tally.may_be_kept:
+        await StepAnswers(deps.redis, claim.run_id, claim.step).note_counted()
     try:
         await patiently(deps.ledger.postpone, claim, delay_s=wait_s, error=said(error), free=free)
     except StaleLeaseError:

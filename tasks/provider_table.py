@@ -69,7 +69,7 @@ class ProviderTable(BaseModel):
     slots: int | None = Field(default=None, ge=1)
     burst_s: float = Field(default=0.5, gt=0, le=60, allow_inf_nan=False)
     breaker_failures: int = Field(default=10, ge=0)
-    breaker_open_s: float = Field(default=10.0, gt=0, allow_inf_nan=False)
+    breaker_open_s: float = Field(default=10.0, gt=0, le=86_400)
     timeout_s: float | None = Field(default=None, gt=0, allow_inf_nan=False)
     structured: Structured | None = None
     strict_schemas: bool | None = None

@@ -80,6 +80,7 @@ class Settings(BaseSettings):
         frozen=True,
         extra="ignore",
         populate_by_name=True,
+        allow_inf_nan=False,
     )
 
     home: Path = Path(".castline")

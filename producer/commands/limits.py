@@ -15,7 +15,13 @@ from tasks.gate.on_redis import RedisRules
 from tasks.observing.services import live_services
 from tasks.schemas.limits import GateState
 
-Provider = Annotated[str, typer.Argument(metavar="[PROVIDER]", help="One provider; none = all.")]
+SET = "set"
+Words = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="[set] [PROVIDER]", help="One provider; none = all.", show_default=False
+    ),
+]
 Slots = Annotated[int | None, typer.Option("--slots", min=1, help="Most calls at once.")]
 Rpm = Annotated[int | None, typer.Option("--rpm", min=0, help="Requests a minute; 0 = no limit.")]
 Tpm = Annotated[int | None, typer.Option("--tpm", min=0, help="Tokens a minute; 0 = no limit.")]
@@ -23,18 +29,22 @@ Tpm = Annotated[int | None, typer.Option("--tpm", min=0, help="Tokens a minute; 
 
 @reporting
 def limits(
-    provider: Provider = "",
+    words: Words = None,
     slots: Slots = None,
     rpm: Rpm = None,
     tpm: Tpm = None,
     reset: Annotated[
-        bool, typer.Option("--reset", help="Let the configured limits hold again.")
+        bool,
+        typer.Option(
+            "--reset", help="Let the configured limits hold again; end a provider's Retry-After."
+        ),
     ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Show each provider's limits and what is in use; change them for the whole cluster at once."""
     changes = {"slots": slots, "rpm": rpm, "tpm": tpm}
     wanted = any(value is not None for value in changes.values())
+    provider = named(words or [], changes=wanted or reset)
 
     async def show(deps: Deps) -> int:
         gate = Gate(RedisRules(deps.redis), {})
@@ -59,6 +69,18 @@ def limits(
         return 0
 
     raise typer.Exit(session.run(show))
+
+
+def named(words: list[str], *, changes: bool) -> str:
+    """Read the provider's name, before which `set` may stand. Raises BadInputError."""
+    names = words[1:] if words[:1] == [SET] else words
+    if len(names) > 1:
+        raise BadInputError(
+            f"one provider at a time, not {' '.join(names)}", hint="castline limits PROVIDER"
+        )
+    if words != names and not changes:
+        raise BadInputError("what is to be set?", hint="--slots N, --rpm N, --tpm N or --reset")
+    return names[0] if names else ""
 
 
 def chosen(provider: str, known: list[str]) -> list[str]:

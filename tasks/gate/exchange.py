@@ -97,10 +97,11 @@ class Exchange:
         granted, wait, reason, order = 0, 0.0, "", 0
         for wish in question.wishes:
             order = wish.rank * RANK + wish.start + shift
-            wait, reason = self.refusal(wish, order)
-            if reason:
-                break
-            self.grant(wish, wish.start + shift)
+            if wish.call.lease not in books.slots:  # else it is asked for twice
+                wait, reason = self.refusal(wish, order)
+                if reason:
+                    break
+                self.grant(wish, wish.start + shift)
             granted += 1
         self.register(reason, order, question.waiting - granted)
         answer = Answer(

@@ -8,6 +8,7 @@ flows) and one question at a time asks for all of them. If Redis is away, nothin
 import asyncio
 import contextlib
 import itertools
+import math
 import uuid
 from collections import defaultdict
 from collections.abc import Mapping
@@ -21,6 +22,7 @@ from tasks.schemas.limits import Ending, GateState, Granted, Limits, Wait
 
 LINES_KEPT = 256
 MOST_TOKENS = 10**9
+LONGEST_BLOCK_S = 86_400.0
 
 LineKey = tuple[str, str, int]
 
@@ -65,16 +67,20 @@ class Gate:
         run_slots: int = 0,
         rank: int = 0,
         flow: str = "",
+        patience_s: float = math.inf,
     ) -> Granted:
         """Wait for a grant; `tokens` is the estimate that is reserved, `run_slots` the run's cap.
 
         Lower ranks go first, flows of one rank take turns, over all processes that share the rules.
         Runs with a cap of their own queue apart, so that a full one holds nobody up. Cancelling the
         wait leaves nothing behind. Raises ServiceAwayError when Redis is away, ProviderOpenError
-        while the breaker is open.
+        while the breaker is open, and at once when a block lasts longer than `patience_s`.
         """
         call = self._new_call(provider, run_id, run_slots, tokens)
-        return self._hold(await self._line_of(call).admitted(call, rank=rank, flow=flow or run_id))
+        line = self._line_of(call)
+        return self._hold(
+            await line.admitted(call, rank=rank, flow=flow or run_id, patience_s=patience_s)
+        )
 
     async def try_acquire(
         self, provider: str, *, tokens: int = 0, run_id: str = "", run_slots: int = 0
@@ -120,8 +126,8 @@ class Gate:
         return sum(line.waiting for (name, *_), line in self._lines.items() if name == provider)
 
     async def block(self, provider: str, seconds: float) -> None:
-        """Stop all grants of a provider for a while (a 429's `Retry-After`)."""
-        await self._rules.block(provider, seconds)
+        """Stop all grants of a provider for a while (a 429's `Retry-After`), a day at most."""
+        await self._rules.block(provider, min(seconds, LONGEST_BLOCK_S))
 
     async def announce(self) -> None:
         """Tell the cluster which providers there are with which limits, for whoever looks."""
@@ -134,7 +140,7 @@ class Gate:
     async def change(self, provider: str, **limits: int | None) -> None:
         """Change `slots`, `rpm` or `tpm` for the whole cluster at once; None leaves one as it is.
 
-        Without any, the configured limits hold again.
+        Without any, the configured limits hold again, and a block ends.
         """
         wanted = {name: value for name, value in limits.items() if value is not None}
         await self._rules.change(provider, wanted)

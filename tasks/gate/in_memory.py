@@ -68,9 +68,12 @@ class MemoryRules:
         return sorted(self._announced)
 
     async def change(self, provider: str, limits: Mapping[str, int]) -> None:
-        """Change limits; none: the configured ones hold."""
+        """Change limits; none: the configured ones hold, and a block ends."""
         books = self._books[provider]
-        books.changes = {**books.changes, **limits} if limits else {}
+        if limits:
+            books.changes = {**books.changes, **limits}
+        else:
+            books.changes, books.blocked_until = {}, 0
 
     async def state(self, provider: str, limits: Limits | None) -> GateState | None:
         """Read a provider's state; None when nobody announced it and `limits` is None."""

@@ -26,10 +26,11 @@ REGISTERED = frozenset({"slots", "turn", "requests", "tokens"})
 
 @dataclass(frozen=True)
 class Caller:
-    """Somebody who waits for a grant."""
+    """Somebody who waits for a grant, and for no block that ends after `until` (loop time)."""
 
     call: Granted
     admitted: "asyncio.Future[Granted]"
+    until: float
 
 
 class Ask(NamedTuple):
@@ -74,16 +75,21 @@ class Line:
         """Whether nobody waits and nothing is to be returned."""
         return self._pump is None or self._pump.done()
 
-    async def admitted(self, call: Granted, *, rank: int, flow: str) -> Granted:
+    async def admitted(self, call: Granted, *, rank: int, flow: str, patience_s: float) -> Granted:
         """Wait for our turn and our grant; cancelling leaves nothing behind.
 
-        Raises ServiceAwayError when Redis is away, ProviderOpenError while the breaker is open.
+        Raises ServiceAwayError when Redis is away, ProviderOpenError while the breaker is open or
+        when a block lasts longer than `patience_s`.
         """
         if self.idle and (granted := self._granted_at_once(call, rank)) is not None:
             return granted
-        future: asyncio.Future[Granted] = asyncio.get_running_loop().create_future()
-        place = self._callers.arrive(Caller(call, future), rank=rank, flow=flow)
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[Granted] = loop.create_future()
+        caller = Caller(call, future, loop.time() + patience_s)
+        place = self._callers.arrive(caller, rank=rank, flow=flow)
         self._arrived.set()
+        if self._reason == "blocked":
+            self._wake.set()  # it may be for longer than this one waits
         self._start()
         try:
             return await future
@@ -194,7 +200,7 @@ class Line:
                 await self._arrived.wait()
 
     async def _sleep(self, answer: Answer) -> None:
-        if answer.reason and answer.reason != "open" and not self._returns:
+        if answer.reason and self.waiting and not self._returns:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(min(answer.wait_s, LONGEST_SLEEP_S)):
                     await self._wake.wait()
@@ -215,8 +221,8 @@ class Line:
                 self.give_back(unsent(call))
             else:
                 place.caller.admitted.set_result(call)
-        if answer.reason == "open":
-            self._turn_away(answer.wait_s)
+        if answer.reason in ("open", "blocked"):
+            self._turn_away(answer)
 
     def _join(self, places: Sequence[Place[Caller]], answer: Answer) -> None:
         """Take over the virtual time of all lines; a fresh line moves to where they are."""
@@ -227,12 +233,20 @@ class Line:
                 place.start += answer.shift
         self._callers.pass_on(answer.virtual)
 
-    def _turn_away(self, wait_s: float) -> None:
-        """Let nobody wait for a provider that does not answer: their work can be put off."""
-        error = ProviderOpenError(
-            f"the provider fails; its breaker is open for {wait_s:.0f} s", wait_s=wait_s
-        )
-        self._fail(self._futures([], self._callers.next(self.waiting)), error)
+    def _turn_away(self, answer: Answer) -> None:
+        """Let nobody wait in vain, as their work can be put off or done by somebody else.
+
+        All of them for a provider that does not answer, some for one that wants no calls for long.
+        """
+        places = self._callers.next(self.waiting)
+        why = "the provider fails; its breaker is open"
+        if answer.reason == "blocked":
+            why = "the provider answered 429; it wants no calls"
+            ends = asyncio.get_running_loop().time() + answer.wait_s
+            self._callers.put_back(place for place in places if place.caller.until >= ends)
+            places = [place for place in places if place.caller.until < ends]
+        error = ProviderOpenError(f"{why} for {answer.wait_s:.0f} s", wait_s=answer.wait_s)
+        self._fail(self._futures([], places), error)
 
     @staticmethod
     def _futures(

@@ -91,11 +91,12 @@ class RedisRules:
         return sorted(await self._redis.smembers(keys.PROVIDERS))
 
     async def change(self, provider: str, limits: Mapping[str, int]) -> None:
-        """Change limits for everybody; none: the configured ones hold."""
+        """Change limits for everybody; none: the configured ones hold, and a block ends."""
         if limits:
             await self._redis.hset(keys.changes(provider), mapping=dict(limits))
         else:
             await self._redis.delete(keys.changes(provider))
+            await self._redis.hdel(keys.rates(provider), "blocked_until")
 
     async def state(self, provider: str, limits: Limits | None) -> GateState | None:
         """Read a provider's state; None when nobody announced it and `limits` is None."""

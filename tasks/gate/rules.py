@@ -84,7 +84,10 @@ class Rules(Protocol):
         """List the announced providers."""
 
     async def change(self, provider: str, limits: Mapping[str, int]) -> None:
-        """Change `slots`, `rpm`, `tpm` for everybody; without any, the configured ones hold."""
+        """Change `slots`, `rpm`, `tpm` for everybody.
+
+        Without any, the configured ones hold and a block ends.
+        """
 
     async def state(self, provider: str, limits: Limits | None) -> GateState | None:
         """Read a provider's state; None when neither announced nor given by `limits`."""

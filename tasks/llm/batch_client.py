@@ -14,12 +14,21 @@ from tenacity import AsyncRetrying
 from tasks.errors import BadReplyError
 from tasks.llm.answers import error_of, network_error, payload_of
 from tasks.llm.batch_lines import endpoint_of
+from tasks.llm.content_coding import ACCEPTED
 from tasks.llm.dialects import DIALECTS
 from tasks.llm.providers import Provider
 from tasks.llm.retrying import RetryPolicy
-from tasks.llm.transport import CONNECT_S, open_session, transport_over
+from tasks.llm.transport import (
+    CONNECT_S,
+    LARGEST_REPLY_BYTES,
+    open_session,
+    read_response,
+    transport_over,
+)
 
 CHUNK_KEY = "castline_chunk"
+HEADERS = {"User-Agent": "castline", "Accept-Encoding": ACCEPTED}
+UNCOMPRESSED = {"Accept-Encoding": "identity"}  # it is read as it comes
 PAGE = 100
 MOST_PAGES = 50
 CLOCK_SLACK_S = 600
@@ -64,6 +73,8 @@ class BatchClient:
         payload = await self._again(
             "POST", "files", data={"purpose": "batch"}, files={"file": (name, content)}
         )
+        if not payload.get("id"):
+            raise BadReplyError(f"{self._provider.name}: an uploaded file got no id")
         return str(payload["id"])
 
     async def create(self, file_id: str, *, chunk_id: str, run_id: str) -> BatchView:
@@ -109,17 +120,19 @@ class BatchClient:
         await self._again("DELETE", f"files/{file_id}")
 
     async def lines(self, file_id: str) -> AsyncIterator[dict[str, Any]]:
-        """Read a result file line by line; what is no JSON object is left out.
+        """Read a result file line by line; what is no JSON object, or too long, is left out.
 
         Lines end at a newline only: texts may hold what Unicode calls a line's end.
         """
         rest = b""
+        get = self._client().stream("GET", f"files/{file_id}/content", headers=UNCOMPRESSED)
         try:
-            async with self._client().stream("GET", f"files/{file_id}/content") as response:
+            async with get as response:
                 if response.status_code != httpx.codes.OK:
-                    raise error_of(response, provider=self._provider.name)
+                    raise error_of(await read_response(response), provider=self._provider.name)
                 async for piece in response.aiter_bytes():
                     *whole, rest = (rest + piece).split(b"\n")
+                    rest = rest[: LARGEST_REPLY_BYTES + 1]
                     for line in whole:
                         if (entry := entry_of(line)) is not None:
                             yield entry
@@ -141,10 +154,11 @@ class BatchClient:
 
     async def _once(self, method: str, path: str, **members: Any) -> Any:
         try:
-            response = await self._client().request(method, path, **members)
+            async with self._client().stream(method, path, **members) as response:
+                answer = await read_response(response)
         except httpx.HTTPError as error:
             raise network_error(error, provider=self._provider.name) from error
-        payload = payload_of(response, provider=self._provider.name)
+        payload = payload_of(answer, provider=self._provider.name)
         if not isinstance(payload, dict):
             raise BadReplyError(f"{self._provider.name}: /{path} answers no JSON object")
         return payload
@@ -154,7 +168,7 @@ class BatchClient:
             key = self._provider.api_key.get_secret_value()
             self._http = httpx.AsyncClient(
                 base_url=self._provider.base_url.rstrip("/") + "/",
-                headers={"User-Agent": "castline", **self.dialect.headers(key)},
+                headers={**HEADERS, **self.dialect.headers(key)},
                 transport=transport_over(open_session()),
                 timeout=httpx.Timeout(self._provider.timeout_s, connect=CONNECT_S),
             )
@@ -170,9 +184,11 @@ def view_of(payload: Any) -> BatchView:
 
 
 def entry_of(line: bytes) -> dict[str, Any] | None:
-    """Read one line of a result file; None for what is no JSON object."""
+    """Read one line of a result file; None for what is no JSON object, or longer than any reply."""
+    if len(line) > LARGEST_REPLY_BYTES:
+        return None
     try:
         entry = json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     return entry if isinstance(entry, dict) else None

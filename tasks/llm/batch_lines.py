@@ -1,7 +1,7 @@
 """The lines of a batch: which calls go together, how one is written, what an answer means; pure."""
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from tasks.errors import BadReplyError
@@ -11,6 +11,7 @@ from tasks.schemas.batches import BatchReply, CallRow
 MOST_ATTEMPTS = 3
 AGAIN = frozenset({408, 409, 425, 429, 500, 502, 503, 504, 529})
 LINE_EXTRA_BYTES = 200
+OK, TOO_MANY, SERVER_ERRORS = 200, 429, 500
 
 
 def chunked(
@@ -45,11 +46,11 @@ def endpoint_of(base_url: str, path: str) -> str:
     return f"/{version}/{path}"
 
 
-def reply_of(entry: Any, row: CallRow, *, dialect: Dialect) -> BatchReply:
+def reply_of(entry: Mapping[str, Any], row: CallRow, *, dialect: Dialect) -> BatchReply:
     """Read one line of an output or error file; texts of the provider stay out of messages."""
-    response = entry.get("response") or {}
-    status = int(response.get("status_code") or 0)
-    if status == 200:
+    response = table_of(entry, "response")
+    status = response.get("status_code")
+    if status == OK:
         try:
             completion = dialect.completion(response.get("body"), asked_model=row.model)
         except BadReplyError as error:
@@ -57,11 +58,29 @@ def reply_of(entry: Any, row: CallRow, *, dialect: Dialect) -> BatchReply:
         text = completion.text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
         completion = completion.model_copy(update={"text": text})  # Redis takes no lone surrogate
         return BatchReply(key=row.key, attempts=row.attempt, completion=completion)
-    if status:
+    if isinstance(status, int) and status:
         return failed(row, f"HTTP {status} in a batch", status=status, again=status in AGAIN)
-    code = (entry.get("error") or {}).get("code")
-    expired = code == "batch_expired"
+    expired = table_of(entry, "error").get("code") == "batch_expired"
     return failed(row, "the batch expired" if expired else "not answered in the batch", again=True)
+
+
+def table_of(entry: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+    """Take a member that should be an object; anything else is as good as none."""
+    value = entry.get(key)
+    return value if isinstance(value, Mapping) else {}
+
+
+def counted_as(reply: BatchReply) -> str:
+    """Name what an answered attempt counts as, in the words of one that was made directly."""
+    if reply.completion is not None:
+        return "call.ok"
+    if reply.status == TOO_MANY:
+        return "call.failed.rate"
+    if reply.status == OK:
+        return "call.failed.reply"
+    if reply.status >= SERVER_ERRORS:
+        return "call.failed.server"
+    return "call.failed.refused" if reply.status else "call.failed.other"
 
 
 def failed(row: CallRow, error: str, *, status: int = 0, again: bool) -> BatchReply:

@@ -106,6 +106,7 @@ class LLMClient:
         self, messages: Messages, temperature: float = 0.7, max_tokens: int = 256
     ) -> str:
         """Go on with a conversation: `[{"role": "user", "content": "…"}, …]`."""
+        self._check_async()
         request = self._request(context_messages(messages), temperature, max_tokens)
         return (await self._bridge.hop(Session.complete, request)).text
 

@@ -70,8 +70,8 @@ class Completer:
         `key` is sent as `Idempotency-Key` with every attempt; attempts and tokens are counted in
         the scope's tally whatever comes of them. Raises RefusedCallError (do not try
         again), RateLimitedError or ProviderDownError (all attempts spent), DeadlineError (its time
-        is over), BadReplyError, ProviderOpenError while its breaker is open and no fallback has
-        helped.
+        is over), BadReplyError, ProviderOpenError while its breaker is open, or it wants no calls
+        until after the deadline, and no fallback has helped.
         """
         deadline = scope.deadline or Deadline(self._deadline_s)
         async with deadline.enforced():
@@ -101,6 +101,7 @@ class Completer:
             scope.tally.complete(reply.completion)
         except CastlineError as error:
             reply.error = error
+            self._note_failure(error)
             raise
         finally:
             self._settle(reply.granted, reply.used_tokens, reply.error)
@@ -199,6 +200,7 @@ class Completer:
             run_slots=scope.run_slots,
             rank=scope.rank,
             flow=scope.flow,
+            patience_s=deadline.left_s,
         )
         scope.tally.attempt(again=deadline.attempts > 0)
         deadline.attempts += 1
@@ -206,13 +208,17 @@ class Completer:
 
     async def _give_up(self, granted: Granted, error: BaseException) -> None:
         """Return the slot of a call that failed; tell the gate what that says of the provider."""
-        self.failures[failure_class(error)] += 1
-        measures.count(f"call.failed.{failure_class(error)}")
+        self._note_failure(error)
         try:
             if isinstance(error, RateLimitedError) and error.wait_s:
                 await self._gate.block(granted.provider, error.wait_s)
         finally:
             self._settle(granted, None, error)
+
+    def _note_failure(self, error: BaseException) -> None:
+        kind = failure_class(error)
+        self.failures[kind] += 1
+        measures.count(f"call.failed.{kind}")
 
     def _settle(
         self, granted: Granted, used: int | None, error: BaseException | None = None
@@ -232,8 +238,13 @@ class Completer:
 
     @property
     def pool(self) -> PoolCounts:
-        """Count connections and requests so far."""
-        return self._outlets[self.provider.name].pool
+        """Count connections and requests so far, to fallbacks too."""
+        pools = [outlet.pool for outlet in self._outlets.values()]
+        return PoolCounts(
+            open=sum(pool.open for pool in pools),
+            opened=sum(pool.opened for pool in pools),
+            requests=sum(pool.requests for pool in pools),
+        )
 
     async def close(self) -> None:
         """Close the connections."""

@@ -80,7 +80,7 @@ class MicroBatcher(Generic[T, R]):
         try:
             return await waiter.answer
         finally:
-            if waiter in self._waiting and waiter.answer.cancelled():
+            if waiter.answer.cancelled() and waiter in self._waiting:
                 self._waiting.remove(waiter)
                 heapq.heapify(self._waiting)
                 self._set_timer()

@@ -48,7 +48,8 @@ class RetryPolicy:
         error = error_of(state)
         kind = error_class(error)
         if isinstance(error, RateLimitedError):
-            return error.wait_s if error.wait_s is not None else self.spent["rate"] * self.scale
+            over = error.wait_s == 0  # at once, but not ten times at once
+            return error.wait_s or (self.spent["rate"] - over) * self.scale
         return self.scale * (2.0 ** (self.spent["network"] - 1) if kind == "network" else 1.0)
 
 

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import Any, TypedDict
 
 from tasks.connection import connect
-from tasks.errors import BadReplyError, CastlineError
+from tasks.errors import BadReplyError, CastlineError, FilteredReplyError
 from tasks.gate.gate import Gate
 from tasks.gate.in_memory import MemoryRules
 from tasks.gate.on_redis import RedisRules
@@ -27,12 +27,12 @@ from tasks.llm.deadline import Deadline
 from tasks.llm.providers import Provider, gate_limits
 from tasks.llm.scope import CallScope, CallTally
 from tasks.llm.small import SmallTalk
+from tasks.llm.structured import FILTERED
 from tasks.schemas.completion import ChatRequest, Completion
 from tasks.settings import Settings
 
 log = logging.getLogger(__name__)
 
-FILTERED = frozenset({"content_filter", "refusal"})
 IN_MEMORY = "in-memory"
 ON_REDIS = "redis"
 
@@ -112,13 +112,15 @@ class Session:
         """Make one call when there is a place for it.
 
         The deadline counts from now, or from its place for a `patient` caller. Raises
-        QueueFullError, DeadlineError, BadReplyError without text, and what the completer raises.
+        QueueFullError, DeadlineError, what `check_reply` and what the completer raises.
         """
         task = self._begun()
         try:
             scope = self._at_once() or await self._in_turn(patient)
             try:
-                return with_text(await self._replies.complete(request, key=scope.key, scope=scope))
+                done = await self._replies.complete(request, key=scope.key, scope=scope)
+                check_reply(done.finish_reason, said=bool(done.text.strip()))
+                return done
             finally:
                 self._admission.leave()
         except CastlineError:
@@ -143,6 +145,8 @@ class Session:
     async def relay(self, request: ChatRequest, put: Put) -> None:
         """Make one call that is streamed: put its pieces, then None or the error that ended it.
 
+        One that is empty or was filtered is an error, as a whole one is.
+
         Nobody waits for a slow reader: a reply is at most a few megabytes, a slot is dear.
         """
         task = self._begun()
@@ -150,10 +154,14 @@ class Session:
             scope = self._at_once() or await self._in_turn()
             try:
                 stream = self._completer.stream(request, key=scope.key, scope=scope)
+                finish_reason, said = "", False
                 async with contextlib.aclosing(stream):
                     async for event in stream:
+                        finish_reason = event.finish_reason or finish_reason
                         if event.text:
+                            said = True
                             put(event.text)
+                check_reply(finish_reason, said=said)
             finally:
                 self._admission.leave()
             put(None)
@@ -244,13 +252,12 @@ def shelf_of(settings: Settings, redis: Any | None) -> Shelf | None:
     return MemoryShelf() if redis is None else RedisShelf(redis)
 
 
-def with_text(completion: Completion) -> Completion:
-    """Give a completion back; what was cut at its token limit is text too.
+def check_reply(finish_reason: str, *, said: bool) -> None:
+    """Raise FilteredReplyError for a reply that was filtered, BadReplyError for an empty one.
 
-    Raises BadReplyError when it has none.
+    What was cut at its token limit is a text, too.
     """
-    if completion.text.strip():
-        return completion
-    if completion.finish_reason in FILTERED:
-        raise BadReplyError("the provider's content filter withheld the reply")
-    raise BadReplyError("the reply is empty")
+    if finish_reason in FILTERED:
+        raise FilteredReplyError("the provider's content filter withheld the reply")
+    if not said:
+        raise BadReplyError("the reply is empty")

@@ -2,13 +2,14 @@
 
 import asyncio
 import time
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from tasks.errors import ConfigurationError, ProviderOpenError
 from tasks.gate.gate import Gate
-from tasks.gate.rules import Rules
+from tasks.gate.rules import Question, Return, Rules, Wish
 from tasks.schemas.limits import Granted, Limits, Wait
 
 
@@ -132,6 +133,54 @@ class GateContract:
         assert refused.reason == "blocked"
         await asyncio.wait_for(other.acquire("p"), 5)
         await other.close()
+
+    async def test_who_cannot_wait_for_the_end_of_a_block_is_turned_away_at_once(
+        self, rules: Rules
+    ) -> None:
+        gate = gate_on(rules)
+        await gate.block("p", 60)
+        patient = asyncio.create_task(gate.acquire("p"))
+        await asyncio.sleep(0.05)
+        async with asyncio.timeout(3):
+            for _ in range(2):
+                with pytest.raises(ProviderOpenError, match="wants no calls") as caught:
+                    await gate.acquire("p", patience_s=30)
+        assert 50 < caught.value.wait_s <= 60
+        assert gate.waiting("p") == 1
+        await gate.close()
+        with pytest.raises(asyncio.CancelledError):
+            await patient
+
+    async def test_a_block_lasts_a_day_at_most_and_a_reset_ends_it(self, rules: Rules) -> None:
+        gate = gate_on(rules)
+        await gate.block("p", 1e300)
+        assert 86_000 < (await gate.state("p")).blocked_s <= 86_400
+        await gate.change("p", slots=9)
+        assert isinstance(await gate.try_acquire("p"), Wait)
+        await gate.change("p")
+        assert isinstance(await gate.try_acquire("p"), Granted)
+        await gate.close()
+
+    async def test_a_question_that_arrives_twice_changes_nothing_the_second_time(
+        self, rules: Rules
+    ) -> None:
+        limits = Limits(rpm=600, tpm=60_000, slots=3)
+        call = Granted(provider="p", lease="l", run_id="r", run_slots=2, tokens=100)
+        asked = Question(
+            provider="p", limits=limits, lease_s=30, run_id="r", run_slots=2, wishes=[Wish(call)]
+        )
+        answers = [await rules.exchange(asked) for _ in range(2)]
+        assert [answer.granted for answer in answers] == [1, 1]
+        state = await rules.state("p", limits)
+        assert state is not None
+        assert (state.slots_in_use, state.requests_in_minute, state.tokens_in_minute) == (1, 1, 100)
+        granted = replace(call, tick=answers[0].tick)
+        returned = asked._replace(wishes=(), returns=[Return(granted, used=10, sent=False)])
+        for _ in range(2):
+            await rules.exchange(returned)
+        state = await rules.state("p", limits)
+        assert state is not None
+        assert (state.slots_in_use, state.requests_in_minute, state.tokens_in_minute) == (0, 0, 10)
 
     async def test_an_unknown_provider_is_refused_by_name(self, rules: Rules) -> None:
         with pytest.raises(ConfigurationError, match="'q'"):

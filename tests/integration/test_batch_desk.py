@@ -11,6 +11,7 @@ import httpx
 import pytest
 from pydantic import SecretStr
 
+from tasks import measures
 from tasks.batches import BatchDesk
 from tasks.deps import Deps, open_deps
 from tasks.llm.batch_client import BatchClient
@@ -184,11 +185,13 @@ async def test_a_crash_at_any_moment_pays_nothing_twice_and_loses_no_answer(
 async def test_calls_go_in_chunks_of_the_providers_maximum_and_every_step_is_woken_once(
     valkey_url: str,
 ) -> None:
+    measures.take()
     async with bench(valkey_url, batch_max=2) as bed:
         await bed.parked("r", 5)
         await bed.until_quiet(bed.desk(max_batch=2))
         assert (await bed.stats())["batches"] == {"created": 3, "completed": 3, "calls": 5}
         assert sorted(bed.due["r"]) == [f"p{n}.core" for n in range(5)]
+        assert measures.take() == {"call.ok": 5}
         standing = await bed.deps.reader.batch("r")
         assert (standing.asked, standing.back, standing.pending, standing.submitted) == (5, 5, 0, 0)
 

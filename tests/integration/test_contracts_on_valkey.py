@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from tasks.errors import ServiceAwayError
+from tasks.gate import keys
 from tasks.gate.on_redis import RedisRules
 from tasks.gate.rules import Rules
 from tests.contracts.gate import GateContract, gate_on, in_use
@@ -43,6 +44,17 @@ class TestGateOnValkey(GateContract):
         granted = await gate.acquire("p")
         await gate.settle(granted)
         assert await in_use(gate) == 0
+        await gate.close()
+
+    async def test_what_stops_calls_for_long_is_kept_as_long(self, redis: Any) -> None:
+        gate = gate_on(RedisRules(redis), slots=2, breaker_failures=1, breaker_open_s=3600)
+        first, second = await gate.acquire("p"), await gate.acquire("p")
+        await gate.block("p", 7200)
+        await gate.settle(first, ending="limited")
+        assert await redis.pttl(keys.rates("p")) > 7_200_000
+        await gate.change("p")
+        await gate.settle(second, ending="down")
+        assert 3_600_000 < await redis.pttl(keys.rates("p")) < 7_200_000
         await gate.close()
 
     async def test_a_slot_that_is_left_for_another_process_rings_its_bell(self, redis: Any) -> None:

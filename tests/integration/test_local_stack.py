@@ -180,7 +180,9 @@ def test_limits_are_shown_and_changed_while_running(stack: Castline) -> None:
     assert before["provider"] == "simulated"
     assert (before["slots"], before["breaker"], before["changed"]) == (20, "closed", False)
     assert len(before["waiting"]) == 1
-    [changed] = stack.json("limits", "simulated", "--slots", "3", "--rpm", "600")["providers"]
+    [changed] = stack.json("limits", "set", "simulated", "--slots", "3", "--rpm", "600")[
+        "providers"
+    ]
     assert (changed["slots"], changed["rpm"], changed["changed"]) == (3, 600, True)
     [again] = stack.json("limits", "--reset")["providers"]
     assert again == {**before, "waiting": again["waiting"]}

@@ -250,13 +250,11 @@ if line ~= '' then
   end
   if granted > 0 then
     redis.call('HSET', rates_key, 'virtual', string.format('%.0f', virtual))
-    redis.call('PEXPIRE', rates_key, 600000)
   end
 end
 if noted then
   redis.call('HSET', rates_key, 'failures', failures, 'open_until', open_until, 'probe', probe,
     'slots_now', slots_now < slots and slots_now or 0, 'successes', successes, 'shrunk_at', shrunk_at)
-  redis.call('PEXPIRE', rates_key, 600000)
 end
 if moved then
   for field, amount in pairs(added) do
@@ -266,6 +264,8 @@ if moved then
   redis.call('PEXPIRE', window_key, math.floor(TICKS * TICK_US / 500))
   if rpm > 0 then redis.call('HSET', rates_key, 'requests', string.format('%.2f', request_tat)) end
   if tpm > 0 then redis.call('HSET', rates_key, 'tokens', string.format('%.2f', token_tat)) end
-  redis.call('PEXPIRE', rates_key, 600000)
+end
+if granted > 0 or noted or moved then  -- ten minutes after the last word, block or open breaker
+  redis.call('PEXPIRE', rates_key, 600000 + math.ceil(math.max(0, blocked - ms, open_until - ms)))
 end
 return {granted, math.ceil(wait_us / 1000), reason, tick, virtual, shift}

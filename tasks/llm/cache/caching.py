@@ -30,7 +30,7 @@ from tasks.llm.cache.shelf import Shelf
 from tasks.llm.deadline import Deadline
 from tasks.llm.providers import Provider
 from tasks.llm.scope import CallScope, CallTally
-from tasks.llm.structured import Completes
+from tasks.llm.structured import FILTERED, Completes
 from tasks.schemas.completion import ChatRequest, Completion
 
 log = logging.getLogger(__name__)
@@ -38,7 +38,7 @@ log = logging.getLogger(__name__)
 LARGEST_KEPT_BYTES = 256 * 1024
 HANDED_S = 30.0
 POLL_S = 0.05
-UNFINISHED = frozenset({"length", "content_filter", "refusal"})
+UNFINISHED = FILTERED | {"length"}
 
 
 class Client(Completes, Protocol):

@@ -71,6 +71,8 @@ def test_a_refused_key_names_the_setting_and_never_the_key() -> None:
         ("-3", 0.0),
         ("Sun, 06 Nov 1994 08:49:40 GMT", 3.0),
         ("soon", None),
+        ("inf", None),
+        ("nan", None),
         ("", None),
         (None, None),
     ],

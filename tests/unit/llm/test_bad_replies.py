@@ -230,6 +230,17 @@ async def test_an_open_breaker_without_another_provider_is_told() -> None:
     assert names[-1] == "ProviderOpenError"
 
 
+async def test_a_retry_after_beyond_a_calls_time_degrades_every_call_to_the_fallback() -> None:
+    busy = http(b"{}", status="429 Too Many Requests", Retry_After="7200")
+    async with loopback(busy) as first, loopback(reply(model="big-1")) as second:
+        other = Fallback(model="big", provider=provider_at(second.url, name="other"))
+        async with calling(provider_at(first.url, other)) as caller:
+            done = [await caller.call() for _ in range(3)]
+            assert caller.completer.pool.requests == 4
+    assert [one.model for one in done] == ["big-1"] * 3
+    assert len(first.bodies) == 1
+
+
 async def test_a_fallback_stands_behind_its_own_gate() -> None:
     unknown = http(b"{}", status="404 Not Found")
     async with loopback(unknown) as first, loopback(reply()) as second:

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from tasks.llm.batch_lines import (
     LINE_EXTRA_BYTES,
     chunked,
+    counted_as,
     endpoint_of,
     failed,
     line_of,
@@ -100,6 +101,39 @@ def test_lines_that_were_never_answered_are_asked_again() -> None:
     for entry in (expired, {}, answer(200, {"no": "choices"})):
         assert reply_of(entry, row(), dialect=OPENAI).again
     assert "expired" in reply_of(expired, row(), dialect=OPENAI).error
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        {"custom_id": "k", "response": "oops"},
+        {"custom_id": "k", "response": [200]},
+        {"custom_id": "k", "response": {"status_code": "many"}},
+        {"custom_id": "k", "error": "oops"},
+        {"custom_id": "k", "response": {"status_code": 200, "body": "oops"}},
+    ],
+)
+def test_a_malformed_line_is_no_answer(entry: dict[str, Any]) -> None:
+    reply = reply_of(entry, row(), dialect=OPENAI)
+    assert reply.again
+    assert reply.completion is None
+
+
+@pytest.mark.parametrize(
+    ("entry", "name"),
+    [
+        (answer(200, {"choices": [{"message": {"content": "hi"}}]}), "call.ok"),
+        (answer(200, {"no": "choices"}), "call.failed.reply"),
+        (answer(429), "call.failed.rate"),
+        (answer(503), "call.failed.server"),
+        (answer(400), "call.failed.refused"),
+        ({}, "call.failed.other"),
+    ],
+)
+def test_an_answered_attempt_counts_as_one_that_was_made_directly(
+    entry: dict[str, Any], name: str
+) -> None:
+    assert counted_as(reply_of(entry, row(), dialect=OPENAI)) == name
 
 
 def test_a_call_whose_batch_we_cancelled_has_lost_no_attempt() -> None:

@@ -1,21 +1,26 @@
 """The client alone, on a real simulated provider: both faces, errors, limits and the end."""
 
 import asyncio
+import json
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import httpx
 import pytest
+from pytest_httpserver import HTTPServer
+from werkzeug import Response
 
 from tasks.errors import (
     AsyncOffError,
     BadInputError,
+    BadReplyError,
     CastlineError,
     ClientClosedError,
     ConfigurationError,
     DeadlineError,
+    FilteredReplyError,
     ProviderDownError,
     QueueFullError,
     RefusedCallError,
@@ -33,6 +38,7 @@ CONTEXT = [
     {"role": "user", "content": "Who are you?"},
 ]
 LONG = "Tell me a long story"
+CALLS = "/v1/chat/completions"
 
 
 @pytest.fixture
@@ -260,14 +266,31 @@ def test_a_bad_argument_is_named_and_nothing_is_opened(
     assert client._bridge._session is None
 
 
-def test_the_async_face_can_be_switched_off(server: str, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    "ask",
+    [
+        lambda client: client.chat_async("Hello"),
+        lambda client: client.chat_with_context_async(CONTEXT),
+        lambda client: anext(client.stream_async("Hello")),
+        lambda client: client.batch_async(["Hello"]),
+        lambda client: client.ask_small_async("Hello"),
+        lambda client: client.warm_up_async(),
+    ],
+    ids=["chat", "context", "stream", "batch", "small", "warm_up"],
+)
+def test_every_async_function_can_be_switched_off(
+    server: str, monkeypatch: pytest.MonkeyPatch, ask: Callable[[LLMClient], Awaitable[object]]
+) -> None:
     monkeypatch.setenv("LLM_ASYNC_ENABLED", "false")
+
+    async def use(client: LLMClient) -> None:
+        await ask(client)
+
     with client_at(server) as client:
+        with pytest.raises(AsyncOffError, match="LLM_ASYNC_ENABLED") as caught:
+            asyncio.run(use(client))
+        assert isinstance(caught.value, RuntimeError)
         assert client.chat("Hello")
-        with pytest.raises(AsyncOffError, match="LLM_ASYNC_ENABLED"):
-            asyncio.run(client.chat_async("Hello"))
-        with pytest.raises(RuntimeError, match="LLM_ASYNC_ENABLED"):
-            client.stream_async("Hello")
 
 
 @pytest.mark.parametrize(
@@ -277,6 +300,7 @@ def test_the_async_face_can_be_switched_off(server: str, monkeypatch: pytest.Mon
         ("LLM_ASYNC_WORKERS", "many"),
         ("LLM_ASYNC_QUEUE_SIZE", "-1"),
         ("LLM_ASYNC_TIMEOUT", "0"),
+        ("LLM_ASYNC_TIMEOUT", "inf"),
         ("LLM_ASYNC_ENABLED", "perhaps"),
     ],
 )
@@ -332,13 +356,38 @@ def test_a_refused_key_is_one_call_and_its_error_never_holds_the_key() -> None:
             assert client.chat("Hello")
 
 
-def test_an_empty_reply_is_an_error(httpserver: Any) -> None:
-    choice = {"message": {"content": ""}, "finish_reason": "content_filter"}
-    httpserver.expect_request("/v1/chat/completions").respond_with_json({"choices": [choice]})
+@pytest.mark.parametrize(
+    ("text", "finish_reason", "error"),
+    [
+        ("", "stop", BadReplyError),
+        ("", "content_filter", FilteredReplyError),
+        ("Once upon", "content_filter", FilteredReplyError),
+    ],
+)
+def test_an_empty_or_filtered_reply_is_an_error_whole_or_streamed(
+    httpserver: HTTPServer, text: str, finish_reason: str, error: type[CastlineError]
+) -> None:
+    whole = {"message": {"content": text}, "finish_reason": finish_reason}
+    piece = {"delta": {"content": text}, "finish_reason": finish_reason}
+    stream = f"data: {json.dumps({'choices': [piece]})}\n\ndata: [DONE]\n\n"
+    httpserver.expect_ordered_request(CALLS).respond_with_json({"choices": [whole]})
+    answer = Response(stream, content_type="text/event-stream")
+    httpserver.expect_ordered_request(CALLS).respond_with_response(answer)
     with client_at(httpserver.url_for("/v1")) as client:
-        with pytest.raises(CastlineError, match="content filter"):
+        with pytest.raises(error) as caught:
             client.chat("Hello")
-        assert client.status()["calls_failed"] == 1
+        assert type(caught.value) is error
+        heard: list[str] = []
+        with pytest.raises(error):
+            heard.extend(client.stream("Hello"))
+        assert client.status()["calls_failed"] == 2
+
+
+def test_a_reply_that_was_cut_at_its_limit_is_a_text(httpserver: HTTPServer) -> None:
+    whole = {"message": {"content": "Once upon"}, "finish_reason": "length"}
+    httpserver.expect_request(CALLS).respond_with_json({"choices": [whole]})
+    with client_at(httpserver.url_for("/v1")) as client:
+        assert client.chat("Hello") == "Once upon"
 
 
 def test_the_status_counts_calls_and_connections(server: str) -> None:

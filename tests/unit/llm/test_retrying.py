@@ -69,6 +69,12 @@ async def test_retry_after_sets_the_pause() -> None:
 
 
 @pytest.mark.anyio
+async def test_a_retry_after_that_is_over_is_believed_once() -> None:
+    attempts, pauses = await attempts_and_pauses(RateLimitedError("429", wait_s=0.0))
+    assert (attempts, pauses) == (11, [float(n) for n in range(10)])
+
+
+@pytest.mark.anyio
 async def test_a_refused_call_is_never_tried_again() -> None:
     assert await attempts_and_pauses(RefusedCallError("401", status=401)) == (1, [])
 

@@ -75,6 +75,7 @@ async def test_a_stream_that_is_cut_fails_after_the_pieces_and_is_not_tried_agai
             await read_into(heard, caller)
         assert heard == ["one ", "two "]
         assert len(httpserver.log) == 1
+        assert caller.completer.failures == {"network": 1}
         assert await caller.slots_in_use() == 0
 
 

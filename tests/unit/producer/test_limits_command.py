@@ -2,7 +2,7 @@
 
 import pytest
 
-from producer.commands.limits import breaker_text, chosen, only_one, slots_text
+from producer.commands.limits import breaker_text, chosen, named, only_one, slots_text
 from tasks.errors import BadInputError
 from tasks.schemas.limits import GateState
 
@@ -37,3 +37,12 @@ def test_an_unknown_provider_is_named_with_those_that_are_known() -> None:
         chosen("q", ["p"])
     with pytest.raises(BadInputError, match="whose limits"):
         only_one(["p", "r"])
+
+
+def test_set_may_stand_before_a_provider_that_is_to_be_changed() -> None:
+    assert named(["set", "p"], changes=True) == named(["p"], changes=True) == "p"
+    assert named(["set"], changes=True) == named([], changes=False) == ""
+    with pytest.raises(BadInputError, match="what is to be set"):
+        named(["set", "p"], changes=False)
+    with pytest.raises(BadInputError, match="one provider at a time"):
+        named(["p", "q"], changes=False)

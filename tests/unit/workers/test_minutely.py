@@ -21,6 +21,7 @@ from workers.webhook import tell
 pytestmark = pytest.mark.anyio
 
 MINUTE = 29_000_000
+ONE = Changes(begun=(Alert(id="a", text="t", since_ms=1),))
 
 
 class Clock:
@@ -119,17 +120,31 @@ async def test_a_web_address_hears_what_began_and_ended(httpserver: HTTPServer) 
     one = Alert(id="quarantine", text="in quarantine: 1", since_ms=MINUTE * 60_000)
     await tell(httpserver.url_for("/hook"), Changes(begun=(one,), ended=(one,)))
     bodies = [json.loads(request.data) for request, _ in httpserver.log]
-    assert [body.pop("state") for body in bodies] == ["begun", "ended"]
+    assert {body.pop("state") for body in bodies} == {"begun", "ended"}
     assert bodies[0] == {
         "alert": "quarantine", "since": "2025-02-19T21:20:00+00:00", "text": "in quarantine: 1",
     }  # fmt: skip
+
+
+async def test_an_alert_is_told_again_until_it_is_heard(httpserver: HTTPServer) -> None:
+    httpserver.expect_ordered_request("/hook").respond_with_data("", status=503)
+    httpserver.expect_ordered_request("/hook").respond_with_data("", status=429)
+    httpserver.expect_ordered_request("/hook").respond_with_data("")
+    await tell(httpserver.url_for("/hook"), ONE, pause_s=0)
+    assert [answer.status_code for _, answer in httpserver.log] == [503, 429, 200]
+
+
+async def test_an_alert_that_is_refused_is_told_once(httpserver: HTTPServer) -> None:
+    httpserver.expect_request("/hook").respond_with_data("", status=404)
+    await tell(httpserver.url_for("/hook"), ONE, pause_s=0)
+    assert len(httpserver.log) == 1
 
 
 async def test_an_address_that_is_away_is_not_named_in_the_log(
     caplog: pytest.LogCaptureFixture, httpserver: HTTPServer
 ) -> None:
     httpserver.expect_request("/token-1234").respond_with_data("", status=500)
-    one = Alert(id="a", text="t", since_ms=1)
-    await asyncio.wait_for(tell(httpserver.url_for("/token-1234"), Changes(begun=(one,))), 10)
+    await asyncio.wait_for(tell(httpserver.url_for("/token-1234"), ONE, pause_s=0), 10)
+    assert len(httpserver.log) == 5
     assert "an alert could not be told: HTTPStatusError" in caplog.messages
     assert "token-1234" not in "".join(m for m in caplog.messages if "could not" in m)
