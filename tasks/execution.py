@@ -220,9 +220,15 @@ async def try_later(
             return await give_up(deps, claim, error, tally)
         log.warning("tried again later: %s", error)
     wait_s = error.wait_s if isinstance(error, ProviderOpenError) else AGAIN_AFTER_S * claim.attempt
-    await patiently(deps.ledger.count, claim.run_id, tally.usage)
     try:
-        await patiently(deps.ledger.postpone, claim, delay_s=wait_s, error=said(error), free=free)
+        await patiently(
+            deps.ledger.postpone,
+            claim,
+            delay_s=wait_s,
+            error=said(error),
+            free=free,
+            usage=tally.usage,
+        )
     except StaleLeaseError:
         return "elsewhere"
     return "postponed"
