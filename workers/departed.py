@@ -6,8 +6,10 @@ leases end.
 """
 
 import asyncio
+import contextlib
 import json
 import logging
+import os
 
 import psutil
 from redis.exceptions import RedisError
@@ -29,9 +31,14 @@ def is_gone(line: ServiceLine, space: str) -> bool:
     if not space or line.pid_space != space:
         return False
     try:
-        return psutil.Process(line.pid).status() == psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
+        os.kill(line.pid, 0)  # knows of processes, too, that /proc hides from other users
+    except ProcessLookupError:
         return True
+    except PermissionError:
+        return False
+    with contextlib.suppress(psutil.Error):
+        return psutil.Process(line.pid).status() == psutil.STATUS_ZOMBIE
+    return False
 
 
 async def take_over_for_ever(deps: Deps) -> None:
