@@ -134,6 +134,15 @@ class Ledger:
         """
         return await self._settle(claim, "failed", error, error, usage or CallUsage())
 
+    async def set_aside(
+        self, claim: Claim, error: str, usage: CallUsage | None = None
+    ) -> list[str]:
+        """Put a claimed step into quarantine with its last error: its attempts are spent.
+
+        What needs it fails with it, until a retry. Returns and raises as `fail` does.
+        """
+        return await self._settle(claim, "quarantined", error, error, usage or CallUsage())
+
     async def postpone(
         self,
         claim: Claim,
