@@ -86,12 +86,14 @@ def free_port() -> int:
             return port
 
 
-def wait_for(what: str, look: Callable[[], Any], *, limit_s: float = 60) -> Any:
+def wait_for(
+    what: str, look: Callable[[], Any], *, limit_s: float = 60, every_s: float = 0.1
+) -> Any:
     """Wait until `look` returns something true; fails naming `what`."""
     until = time.monotonic() + limit_s
     while time.monotonic() < until:
         found = look()
         if found:
             return found
-        time.sleep(0.1)
+        time.sleep(every_s)
     raise AssertionError(f"{what} did not happen within {limit_s:.0f} s")
