@@ -87,6 +87,11 @@ def ask_everything_twice(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr(ledger._scripts, "call", twice)
 
 
+async def without_end(redis: Any) -> list[str]:
+    """List the keys of runs that do not expire."""
+    return [k for k in await redis.keys(f"{keys.PREFIX}:run:*") if await redis.ttl(k) < 0]
+
+
 async def states(redis: Any) -> dict[str, str]:
     """Read all states."""
     return dict((await RunReader(redis).snapshot(RUN)).states)
@@ -544,8 +549,24 @@ class LedgerContract:
         ledger = await begun(redis)
         await do(ledger, "p0.core")
         await ledger.take_name(RUN, "Mara Lind", 0)
-        left = [k for k in await redis.keys(f"{keys.PREFIX}:run:*") if await redis.ttl(k) < 0]
-        assert left == []
+        assert await without_end(redis) == []
+
+    async def test_what_a_run_leaves_expires_whatever_became_of_its_last_step(
+        self, redis: Any
+    ) -> None:
+        ledger = await begun(redis, lease_s=0.2, crashes=1, picture_crashes=1)
+        await ledger.postpone(await ledger.claim(RUN, "p0.core"), delay_s=0, error="once")
+        assert await without_end(redis) == []
+        for step in ("p0.core", "p0.assemble", "p0.t01", "p0.t02", "p0.collect"):
+            await do(ledger, step)
+        await redis.delete(keys.RunKeys(RUN).errors)
+        await redis.zadd(keys.GPUS, {"gpu.a.0": await ledger.now_ms() + 9000})
+        await ledger.place(RUN, "p0.i01")
+        await ledger.claim(RUN, "p0.i01")
+        await self.let_time_pass(redis, 0.25)
+        assert await ledger.overdue(RUN, "p0.i01", length=0) == "gone"
+        assert (await states(redis))["p0.i01"] == "quarantined"
+        assert await without_end(redis) == []
 
     async def test_a_name_that_is_given_back_may_be_taken_by_another_character(
         self, redis: Any

@@ -14,4 +14,5 @@ if note ~= '' then redis.call('HSET', R.errors, step, note) end
 redis.call('HDEL', R.sent, step)
 redis.call('ZADD', DUE, now + delay_ms, member(step))
 emit(step, 'waiting', note)
+keep_alive()
 return 1

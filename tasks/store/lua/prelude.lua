@@ -151,5 +151,6 @@ local function crashed(step, most, grace_ms)
   local why = 'its worker died or froze ' .. times .. ' times'
   redis.call('HSETNX', R.errors, step, why)
   settle(step, 'quarantined', why, grace_ms)
+  keep_alive()
   return true
 end
