@@ -178,14 +178,12 @@ class Ledger:
         """Reserve a character's name within its run; False when another character has it."""
         k = keys.RunKeys(run_id)
         key = " ".join(name.split()).casefold()
-        holder = await self.redis.hget(k.names, key)
-        if holder is not None:
-            return int(str(holder).split(" ", 1)[0]) == persona
         async with self.redis.pipeline(transaction=True) as pipe:
             pipe.hsetnx(k.names, key, f"{persona} {name}")
             pipe.expire(k.names, self._retention_s)
-            taken, _ = await pipe.execute()
-        return bool(taken)
+            pipe.hget(k.names, key)  # ours, too, when we asked before and the answer was lost
+            *_, holder = await pipe.execute()
+        return int(str(holder).split(" ", 1)[0]) == persona
 
     async def give_names_back(self, run_id: str, persona: int) -> None:
         """Free the names of a character that is about to be written (again, perhaps)."""
