@@ -9,8 +9,6 @@ from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import replace
 
-import psutil
-
 from producer.analyses import plan_analysis
 from producer.discussions import plan_discussion
 from producer.plan import plan_pictures, plan_run
@@ -18,6 +16,7 @@ from producer.standing import standing
 from producer.submit import submit
 from tasks.deps import Deps
 from tasks.errors import BadInputError
+from tasks.presence import has_ended
 from tasks.routing import node_label
 from tasks.schemas.ledger import RunLine, RunSnapshot, Submitter
 from tasks.schemas.load import Load
@@ -29,7 +28,7 @@ from tasks.schemas.steps import StepName
 def is_gone(submitter: Submitter, *, node: str) -> bool:
     """Whether a submitter was a process of this machine that has ended."""
     where, _, pid = submitter.owner.rpartition("/")
-    return where == node_label(node) and pid.isdigit() and not psutil.pid_exists(int(pid))
+    return where == node_label(node) and pid.isdigit() and has_ended(int(pid))
 
 
 def is_left(submitter: Submitter | None, *, now_ms: int, node: str) -> bool:

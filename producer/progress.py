@@ -217,7 +217,8 @@ class RunProgress:
     def _stage(self, index: int) -> str:
         rows = [row for row in self._by_persona[index] if _GROUPS.get(row.kind) == "character"]
         for wanted in (SETTLED - {"done"}, {"running"}, {"waiting"}):
-            found = [row for row in rows if self._states[row.id] in wanted]
+            found = {row.id: row.needs for row in rows if self._states[row.id] in wanted}
             if found and (wanted != {"waiting"} or len(found) < len(rows)):
-                return found[0].id.partition(".")[2]
+                first = next(step for step, needs in found.items() if not found.keys() & needs)
+                return first.partition(".")[2]
         return ""

@@ -57,6 +57,7 @@ def configuration() -> Mapping[str, Any]:
         "redis_socket_timeout": 30,  # a dead network is noticed
         "redis_socket_connect_timeout": 5,  # an absent host likewise
         "redis_socket_keepalive": True,  # idle connections survive NAT
+        "redis_backend_health_check_interval": 25,  # one that died while idle is not used
         "broker_connection_retry_on_startup": True,  # a worker may start before Redis
         "broker_connection_max_retries": None,  # and waits for it for ever
         "broker_transport_options": transport_options(

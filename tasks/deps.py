@@ -95,28 +95,33 @@ async def open_deps(settings: Settings, *, models: bool = False) -> Deps:
         sessions=Sessions(redis, slots=settings.session_slots, each=settings.session_each),
     )
     if models:
-        from tasks.llm.cache.caching import CachingCompleter
-        from tasks.llm.cache.shared import RedisShelf
-        from tasks.llm.completer import Completer
-
-        provider = resolve_provider(settings)
-        deps.provider = provider
-        deps.gate = Gate(
-            RedisRules(redis),
-            gate_limits(provider),
-            lease_s=settings.lease_s,
-            holder=ledger.holder,
-        )
-        await deps.gate.announce()
-        deps.completer = CachingCompleter(
-            Completer(
-                provider,
-                deps.gate,
-                retry_scale=settings.retry_scale,
-                call_deadline_s=settings.call_deadline_s,
-            ),
-            None if settings.cache == "off" else RedisShelf(redis),
-            ttl_s=settings.cache_ttl_s,
-            lease_s=settings.lease_s,
-        )
+        await add_models(deps)
     return deps
+
+
+async def add_models(deps: Deps) -> None:
+    """Add the provider, its gate and the client. Raises ConfigurationError without a provider."""
+    from tasks.llm.cache.caching import CachingCompleter
+    from tasks.llm.cache.shared import RedisShelf
+    from tasks.llm.completer import Completer
+
+    settings = deps.settings
+    deps.provider = provider = resolve_provider(settings)
+    deps.gate = Gate(
+        RedisRules(deps.redis),
+        gate_limits(provider),
+        lease_s=settings.lease_s,
+        holder=deps.ledger.holder,
+    )
+    await deps.gate.announce()
+    deps.completer = CachingCompleter(
+        Completer(
+            provider,
+            deps.gate,
+            retry_scale=settings.retry_scale,
+            call_deadline_s=settings.call_deadline_s,
+        ),
+        None if settings.cache == "off" else RedisShelf(deps.redis),
+        ttl_s=settings.cache_ttl_s,
+        lease_s=settings.lease_s,
+    )

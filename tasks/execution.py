@@ -31,6 +31,7 @@ from tasks.errors import (
 from tasks.llm.pending import PendingRepliesError
 from tasks.llm.scope import CallTally
 from tasks.llm.tracing import traced
+from tasks.schemas.calls import CallUsage
 from tasks.schemas.ledger import Claim, StoredDocument
 from tasks.schemas.steps import StepName
 from tasks.store.answers import StepAnswers
@@ -42,6 +43,7 @@ T = TypeVar("T")
 
 Outcome = Literal["done", "known", "failed", "postponed", "elsewhere"]
 Work = Callable[[CallTally], Awaitable[dict[str, Any]]]
+Ending = Callable[[Claim, str, CallUsage], Awaitable[list[str]]]
 AGAIN_AFTER_S = 10.0
 STORE_EVERY_S = 0.3
 STORE_WITHIN_S = 60.0
@@ -60,9 +62,9 @@ async def perform(
     """Do a step unless it is done or somebody does it.
 
     `known`: its document was there already; `done` also if it was put aside and counts again.
-    `failed`: for good. `postponed`: due again later. `elsewhere`: another worker has it, or it is
-    not its time; nothing is to be done here. `attempts` is how often it may fail for a passing
-    reason (0: as the settings say).
+    `failed`: for good, or in quarantine. `postponed`: due again later. `elsewhere`: another worker
+    has it, or it is not its time; nothing is to be done here. `attempts` is how often it may fail
+    for a passing reason (0: as the settings say).
     """
     bind_contextvars(run=run_id, step=step)
     claim = await deps.ledger.claim(run_id, step, made_from=made_from, queue=queue)
@@ -104,7 +106,7 @@ async def fulfil(
     except PendingRepliesError as waiting:
         return await park(deps, claim, waiting)
     except PermanentError as error:
-        return await give_up(deps, claim, error, tally)
+        return await give_up(deps, claim, error, tally, write=deps.ledger.fail)
     except TransientError as error:
         return await try_later(deps, claim, error, tally, attempts=attempts)
     except RedisError as error:
@@ -179,12 +181,14 @@ async def forget_answers(deps: Deps, claim: Claim, tally: CallTally) -> None:
         await StepAnswers(deps.redis, claim.run_id, claim.step).forget()
 
 
-async def give_up(deps: Deps, claim: Claim, error: CastlineError, tally: CallTally) -> Outcome:
-    """Record a failure for good."""
+async def give_up(
+    deps: Deps, claim: Claim, error: CastlineError, tally: CallTally, *, write: Ending
+) -> Outcome:
+    """End a step without a document: failed for good, or in quarantine."""
     log.warning("failed: %s", error)
     measures.count("step.failed")
     try:
-        released = await patiently(deps.ledger.fail, claim, said(error), tally.usage)
+        released = await patiently(write, claim, said(error), tally.usage)
         await forget_answers(deps, claim, tally)
         await send_released(deps, claim, released)
         await go_on_in_batches(deps, claim)
@@ -208,23 +212,31 @@ async def send_released(deps: Deps, claim: Claim, steps: list[str]) -> None:
 async def try_later(
     deps: Deps, claim: Claim, error: CastlineError, tally: CallTally, *, attempts: int
 ) -> Outcome:
-    """Make the step due again, or give up when its attempts are spent.
+    """Make the step due again, or end it when its attempts are spent.
 
-    A step that never reached its provider costs no attempt.
+    A step that never reached its provider costs no attempt. One that failed as often as the
+    settings allow goes into quarantine; one whose caller says how often has failed.
     """
     free = never_asked(error, tally)
     if free:
         log.warning("put off: %s", error)
     else:
         if claim.attempt >= (attempts or deps.settings.step_attempts):
-            return await give_up(deps, claim, error, tally)
+            ending = deps.ledger.fail if attempts else deps.ledger.set_aside
+            return await give_up(deps, claim, error, tally, write=ending)
         log.warning("tried again later: %s", error)
     wait_s = error.wait_s if isinstance(error, ProviderOpenError) else AGAIN_AFTER_S * claim.attempt
-    await patiently(deps.ledger.count, claim.run_id, tally.usage)
     if tally.may_be_kept:
         await StepAnswers(deps.redis, claim.run_id, claim.step).note_counted()
     try:
-        await patiently(deps.ledger.postpone, claim, delay_s=wait_s, error=said(error), free=free)
+        await patiently(
+            deps.ledger.postpone,
+            claim,
+            delay_s=wait_s,
+            error=said(error),
+            free=free,
+            usage=tally.usage,
+        )
     except StaleLeaseError:
         return "elsewhere"
     return "postponed"

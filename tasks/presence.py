@@ -37,6 +37,19 @@ def pid_space() -> str:
         return ""
 
 
+def has_ended(pid: int) -> bool:
+    """Whether a process has ended, waited for or not; one that /proc hides from us has not."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return True
+    except PermissionError:  # somebody else's
+        return False
+    with contextlib.suppress(psutil.Error):
+        return bool(psutil.Process(pid).status() == psutil.STATUS_ZOMBIE)
+    return False
+
+
 class Presence:
     """The heartbeat of one service; `gpu` marks the one GPU queue that it serves."""
 
@@ -156,7 +169,7 @@ class Presence:
         other = ServiceLine.model_validate(json.loads(text))
         seconds, _ = await self._redis.time()
         fresh = other.seen_ms > int(seconds) * 1000 - LEASE_MS
-        gone = other.node == self._line.node and not psutil.pid_exists(other.pid)
+        gone = other.node == self._line.node and has_ended(other.pid)
         if fresh and not gone and other.pid != self._line.pid:
             raise BadInputError(
                 f"{self._line.name} is served already by process {other.pid} on {other.node}",

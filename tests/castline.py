@@ -1,7 +1,10 @@
 """Runs `castline` as a user does, in a folder and environment of its own."""
 
+import contextlib
+import itertools
 import json
 import os
+import secrets
 import socket
 import subprocess
 import sys
@@ -13,6 +16,10 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 OURS = ("CASTLINE_", "LANGSMITH_", "LLM_ASYNC_")
+PORTS = range(12_000, 32_000)  # Linux gives out those from 32,768 on
+WORKERS = 10
+
+_ports = itertools.count(secrets.randbelow(len(PORTS)))  # another suite may run beside this one
 
 
 @dataclass(frozen=True)
@@ -66,18 +73,27 @@ class Castline:
 
 
 def free_port() -> int:
-    """Find a free port on loopback."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """Find a port on loopback that stays free until somebody listens on it, or listens again.
+
+    It is none that the system gives out by itself, and no other process of these tests takes it:
+    each goes through ports of its own.
+    """
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % WORKERS
+    while True:
+        port = PORTS[worker * len(PORTS) // WORKERS + next(_ports) % (len(PORTS) // WORKERS)]
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
-def wait_for(what: str, look: Callable[[], Any], *, limit_s: float = 60) -> Any:
+def wait_for(
+    what: str, look: Callable[[], Any], *, limit_s: float = 60, every_s: float = 0.1
+) -> Any:
     """Wait until `look` returns something true; fails naming `what`."""
     until = time.monotonic() + limit_s
     while time.monotonic() < until:
         found = look()
         if found:
             return found
-        time.sleep(0.1)
+        time.sleep(every_s)
     raise AssertionError(f"{what} did not happen within {limit_s:.0f} s")

@@ -9,12 +9,11 @@ import asyncio
 import json
 import logging
 
-import psutil
 from redis.exceptions import RedisError
 
 from tasks.deps import Deps
 from tasks.gate.departed import free_slots
-from tasks.presence import pid_space
+from tasks.presence import has_ended, pid_space
 from tasks.schemas.services import ServiceLine
 from tasks.store import keys
 from tasks.store.departed import end_leases
@@ -26,12 +25,7 @@ LOOK_EVERY_S = 1.0
 
 def is_gone(line: ServiceLine, space: str) -> bool:
     """Whether a service's process has provably ended."""
-    if not space or line.pid_space != space:
-        return False
-    try:
-        return psutil.Process(line.pid).status() == psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return True
+    return bool(space) and line.pid_space == space and has_ended(line.pid)
 
 
 async def take_over_for_ever(deps: Deps) -> None:

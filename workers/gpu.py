@@ -17,6 +17,7 @@ from tasks.runtime import start_runtime, stop_runtime
 from tasks.settings import Settings
 
 SOFT_LIMIT_S, HARD_LIMIT_S = 600, 660
+REDELIVER_S = 1800  # above the hard limit
 
 
 def run_gpu_worker(settings: Settings, *, index: int) -> int:
@@ -53,7 +54,7 @@ def run_gpu_worker(settings: Settings, *, index: int) -> int:
 def configure_pool(queue: str) -> None:
     """Set what differs from the LLM workers."""
     app.conf.task_queues = [*app.conf.task_queues, queue_of(queue)]
-    app.conf.broker_transport_options = transport_options("gpu", visibility_timeout_s=1800)
+    app.conf.broker_transport_options = transport_options("gpu", visibility_timeout_s=REDELIVER_S)
     app.conf.worker_pool_start_method = "spawn"  # fork breaks CUDA
     app.conf.task_soft_time_limit = SOFT_LIMIT_S
     app.conf.task_time_limit = HARD_LIMIT_S

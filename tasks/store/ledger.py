@@ -22,7 +22,7 @@ from tasks.schemas.plan import RunPlan, StepKind, StepRow, StepState
 from tasks.schemas.steps import StepName
 from tasks.store import keys
 from tasks.store.reader import unknown_run
-from tasks.store.rows import collects_above, counters, unsuccessful
+from tasks.store.rows import collects_above, increments, unsuccessful
 from tasks.store.scripts import Scripts
 from tasks.store.submissions import IN_ITS_ROWS, Submissions
 
@@ -134,36 +134,41 @@ class Ledger:
         """
         return await self._settle(claim, "failed", error, error, usage or CallUsage())
 
+    async def set_aside(
+        self, claim: Claim, error: str, usage: CallUsage | None = None
+    ) -> list[str]:
+        """Put a claimed step into quarantine with its last error: its attempts are spent.
+
+        What needs it fails with it, until a retry. Returns and raises as `fail` does.
+        """
+        return await self._settle(claim, "quarantined", error, error, usage or CallUsage())
+
     async def postpone(
-        self, claim: Claim, *, delay_s: float, error: str = "", free: bool = False
+        self,
+        claim: Claim,
+        *,
+        delay_s: float,
+        error: str = "",
+        free: bool = False,
+        usage: CallUsage | None = None,
     ) -> None:
         """Give a claimed step back, due again in `delay_s`; `free` does not count the attempt.
 
-        Raises StaleLeaseError when somebody else owns the step by now.
+        Raises StaleLeaseError when somebody else owns the step by now; the cost is counted anyway.
         """
+        told: list[Argument] = [claim.step, claim.fence, int(delay_s * 1000), error, int(free)]
         kept = await self._scripts.call(
-            "postpone",
-            claim.run_id,
-            [claim.step, claim.fence, int(delay_s * 1000), error, int(free)],
+            "postpone", claim.run_id, [*told, *increments(usage or CallUsage())]
         )
         if not kept:
             raise StaleLeaseError(f"lease of {claim.run_id} {claim.step} was lost")
 
-    async def count(self, run_id: str, usage: CallUsage) -> None:
-        """Add calls to a run's counters without settling anything."""
-        async with self.redis.pipeline(transaction=False) as pipe:
-            for name, amount in counters(usage).items():
-                pipe.hincrbyfloat(keys.RunKeys(run_id).run, name, amount)
-            await pipe.execute()
-
     async def _settle(
         self, claim: Claim, state: StepState, payload: str, note: str, usage: CallUsage
     ) -> list[str]:
-        pairs = [part for name, amount in counters(usage).items() for part in (name, amount)]
+        told: list[Argument] = [claim.step, claim.fence, state, payload, note, self._grace_ms]
         kept, *released = await self._scripts.call(
-            "settle",
-            claim.run_id,
-            [claim.step, claim.fence, state, payload, note, self._grace_ms, *pairs],
+            "settle", claim.run_id, [*told, *increments(usage)]
         )
         if not kept:
             raise StaleLeaseError(f"lease of {claim.run_id} {claim.step} was lost")
@@ -173,14 +178,12 @@ class Ledger:
         """Reserve a character's name within its run; False when another character has it."""
         k = keys.RunKeys(run_id)
         key = " ".join(name.split()).casefold()
-        holder = await self.redis.hget(k.names, key)
-        if holder is not None:
-            return int(str(holder).split(" ", 1)[0]) == persona
         async with self.redis.pipeline(transaction=True) as pipe:
             pipe.hsetnx(k.names, key, f"{persona} {name}")
             pipe.expire(k.names, self._retention_s)
-            taken, _ = await pipe.execute()
-        return bool(taken)
+            pipe.hget(k.names, key)  # ours, too, when we asked before and the answer was lost
+            *_, holder = await pipe.execute()
+        return int(str(holder).split(" ", 1)[0]) == persona
 
     async def give_names_back(self, run_id: str, persona: int) -> None:
         """Free the names of a character that is about to be written (again, perhaps)."""

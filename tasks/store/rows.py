@@ -18,8 +18,8 @@ COUNTERS = (
 )
 
 
-def counters(usage: CallUsage) -> dict[str, float]:
-    """Name a usage's parts as the run's counter fields; zeros are left out."""
+def increments(usage: CallUsage) -> list[str | float]:
+    """List a usage's parts as the run's counter fields and their increments; zeros are left out."""
     values = (
         usage.made,
         usage.retried,
@@ -29,7 +29,8 @@ def counters(usage: CallUsage) -> dict[str, float]:
         usage.cost_usd,
         usage.seconds,
     )
-    return {name: value for name, value in zip(COUNTERS, values, strict=True) if value}
+    named = zip(COUNTERS, values, strict=True)
+    return [part for name, value in named if value for part in (name, value)]
 
 
 def dependents(rows: Sequence[StepRow]) -> dict[str, str]:

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from tests.chaos.farm import Farm, farm_in
+from tests.chaos.farm import IN_HAND_S, Farm, farm_in
+from tests.chaos.judge import LONGEST_IN_HAND_S
 
 Start = Callable[..., Farm]
 
@@ -34,7 +35,12 @@ class Size:
     @property
     def outlived(self) -> dict[str, float]:
         """Options of a farm whose leases run out during the fault."""
-        return {} if self.long else {"lease_s": 3}
+        return {} if self.long else {"lease_s": 6}
+
+    @property
+    def in_hand_s(self) -> float:
+        """How long an answer may be on its way into the ledger: longer beside other tests."""
+        return IN_HAND_S if self.long else LONGEST_IN_HAND_S
 
     @property
     def calls(self) -> int:
@@ -66,6 +72,7 @@ def farm(tmp_path: Path, size: Size) -> Iterator[Start]:
 
         def start(*, up: bool = True, **options: Any) -> Farm:
             given = {"slots": size.slots, "latency_s": size.latency_s, **options}
+            given["in_hand_s"] = size.in_hand_s
             context: AbstractContextManager[Farm] = farm_in(tmp_path, **given)
             started = stack.enter_context(context)
             if up:

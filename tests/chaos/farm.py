@@ -29,6 +29,7 @@ from workers.supervision import outlasting
 
 SEED = 7
 LEASE_S = 30.0  # the product's default
+IN_HAND_S = 0.2
 MODEL = "castline-simulated"
 CARD = {
     "spec": "chara_card_v2",
@@ -126,13 +127,17 @@ class Provider:
 
 @dataclass
 class Farm:
-    """One Valkey, one provider, one supervised stack (upkeep and one LLM worker), one run."""
+    """One Valkey, one provider, one supervised stack (upkeep and one LLM worker), one run.
+
+    `in_hand_s` is how long an answer may be on its way into the ledger.
+    """
 
     castline: Castline
     store: Store
     provider: Provider
     lease_s: float = LEASE_S
     gpus: int = 0
+    in_hand_s: float = IN_HAND_S
     faults_at: list[float] = field(default_factory=list)
 
     def up(self) -> None:
@@ -228,8 +233,8 @@ class Farm:
 
     def kill(self, process: "psutil.Process | subprocess.Popen[bytes]") -> None:
         """Kill a worker with -9, as a fault."""
-        self.fault()
         process.send_signal(signal.SIGKILL)
+        self.fault()
         process.wait()
 
     def slots(self) -> set[str]:
@@ -237,6 +242,10 @@ class Farm:
         client = self.store.client()
         gates = client.scan_iter("castline:gate:*:slots")
         return {lease for gate in gates for lease in client.zrange(gate, 0, -1)}
+
+    def taken(self) -> int:
+        """Count the messages that LLM workers have taken and not acknowledged."""
+        return int(self.store.client().hlen("castline.unacked.llm"))
 
     def granted(self) -> int:
         """Count the calls that the provider has answered."""
@@ -311,6 +320,7 @@ def farm_in(
     lease_s: float = LEASE_S,
     redis_port: int = 0,
     gpus: int = 0,
+    in_hand_s: float = IN_HAND_S,
     store: Store | None = None,
     options: tuple[str, ...] = (),
     **variables: str,
@@ -337,7 +347,7 @@ def farm_in(
                 **variables,
             },
         )
-        farm = Farm(castline, store, provider, lease_s, gpus)
+        farm = Farm(castline, store, provider, lease_s, gpus, in_hand_s)
         try:
             yield farm
         finally:

@@ -10,12 +10,16 @@ from typing import Any
 from tests.chaos.farm import Farm
 
 SETTLED = {"done", "failed", "cancelled", "quarantined"}
-IN_HAND_S = 0.2
+LONGEST_IN_HAND_S = 1.0
+STRIKES_WITHIN_S = 0.1
 
 
 @dataclass(frozen=True, kw_only=True)
 class Verdict:
-    """One run under one fault. `paid` counts granted calls, `paid_twice` those made before."""
+    """One run under one fault. `paid` counts granted calls, `paid_twice` those made before.
+
+    `allowed` counts what was in flight at the faults, `counted` the calls that the run knows of.
+    """
 
     scenario: str
     steps: int
@@ -26,6 +30,7 @@ class Verdict:
     paid: int
     paid_twice: int
     allowed: int
+    counted: int
     recovery_s: float | None
     seconds: float
 
@@ -41,7 +46,8 @@ def judge(farm: Farm, run_id: str, *, scenario: str, recovery_s: float | None = 
 
     Every step ended; one document for each that is done and none for others; each step was done
     once, so every chord's body and every assembly; paid twice is at most what was in flight (being
-    made, or answered and not yet stored) when a fault happened.
+    made, or answered and not yet stored) when a fault happened, each of those calls itself, and no
+    call is counted that was not made.
     """
     client = farm.store.client()
     key = f"castline:run:{run_id}"
@@ -59,7 +65,12 @@ def judge(farm: Farm, run_id: str, *, scenario: str, recovery_s: float | None = 
         lost=sum(state not in SETTLED for state in states.values()),
         paid=len(calls),
         paid_twice=len(calls) - len(keys),
-        allowed=sum(in_flight(calls, moment) for moment in farm.faults_at),
+        allowed=sum(
+            is_in_flight(call, moment, in_hand_s=farm.in_hand_s)
+            for moment in farm.faults_at
+            for call in calls
+        ),
+        counted=int(float(run["calls_made"]) - float(run.get("calls_retried", 0))),
         recovery_s=recovery_s,
         seconds=(int(run["finished_ms"]) - int(run["created_ms"])) / 1000,
     )
@@ -71,6 +82,8 @@ def judge(farm: Farm, run_id: str, *, scenario: str, recovery_s: float | None = 
     assert set(client.hkeys(f"{key}:docs")) == done
     assert done_twice(client, key) == []
     assert verdict.paid_twice <= verdict.allowed, verdict
+    assert paid_again_for_nothing(calls, farm.faults_at) == []
+    assert verdict.counted <= verdict.paid, verdict
     return verdict
 
 
@@ -84,9 +97,21 @@ def done_twice(client: Any, key: str) -> list[str]:
     return [step for step, times in told.items() if times > 1]
 
 
-def in_flight(calls: list[dict[str, Any]], moment: float) -> int:
-    """Count the calls that were being made at a moment, or whose answer was just in hand."""
-    return sum(
-        call["at"] <= moment and moment <= call["at"] + call["seconds"] + IN_HAND_S
-        for call in calls
-    )
+def paid_again_for_nothing(calls: list[dict[str, Any]], faults_at: list[float]) -> list[str]:
+    """List the calls that were paid again although no fault met them in flight."""
+    last: dict[str, dict[str, Any]] = {}
+    found = []
+    for call in sorted(calls, key=lambda call: float(call["at"])):
+        key = call["idempotency_key"]
+        if key in last and not any(
+            is_in_flight(last[key], moment, in_hand_s=LONGEST_IN_HAND_S) for moment in faults_at
+        ):
+            found.append(key)
+        last[key] = call
+    return found
+
+
+def is_in_flight(call: dict[str, Any], moment: float, *, in_hand_s: float) -> bool:
+    """Whether a call was being made at a fault, or its answer was in hand for so long at most."""
+    ended_at = call["at"] + call["seconds"]
+    return bool(call["at"] - STRIKES_WITHIN_S <= moment <= ended_at + in_hand_s)

@@ -18,7 +18,11 @@ app.conf.update(
     task_acks_late=os.environ.get("PLAIN_ACKS_LATE") == "1",
     worker_prefetch_multiplier=1,
     broker_connection_retry_on_startup=True,
-    broker_transport_options={"visibility_timeout": 3600},
+    broker_transport_options={
+        "visibility_timeout": int(os.environ.get("PLAIN_VISIBILITY_S", "3600")),
+        "unacked_restore_interval": 1,
+        "unacked_restore_throttle": 1,
+    },
 )
 
 

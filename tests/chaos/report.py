@@ -19,7 +19,7 @@ def table(rows: list[dict[str, Any]]) -> list[str]:
     for row in rows:
         scenarios[row["scenario"]].append(row)
     lines = [HEAD, "|" + "---|" * 6]
-    for name in sorted(scenarios, key=lambda name: int("".join(filter(str.isdigit, name)) or 0)):
+    for name in sorted(scenarios, key=lambda name: (int(name.split()[0]), name)):
         runs = scenarios[name]
         lost = max(run["lost"] for run in runs)
         twice = ", ".join(f"{run['paid_twice']} ({run['allowed']})" for run in runs)

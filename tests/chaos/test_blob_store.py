@@ -56,6 +56,9 @@ def test_pictures_wait_for_a_blob_store_that_is_gone(
     blobs.write_text("not a folder")
     run_id = site.submit(personas=size.personas, tweets=size.tweets)
     put_off(site, "the blob store cannot be written")
+    doctor = site.castline.run("doctor")
+    assert doctor.returncode == 1
+    assert "the blob store cannot be written" in doctor.stdout
     blobs.unlink()
     site.finished(run_id)
     verdict = judge(site, run_id, scenario="12 blob store away")

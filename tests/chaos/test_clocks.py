@@ -29,8 +29,9 @@ def test_a_worker_whose_clock_is_wrong_works_like_the_others(
         wait_for("it to listen", lambda: site.consumes(wrong.pid))
         run_id = site.submit(personas=size.personas, tweets=size.tweets)
         site.answered(size.calls // 3)
+        frozen = site.supervised("llm")
+        frozen.suspend()  # only its leases' end tells that it does nothing
         site.fault()
-        site.supervised("llm").suspend()  # only its leases' end tells that it does nothing
         site.finished(run_id)
     finally:
         wrong.terminate()

@@ -20,13 +20,16 @@ pytestmark = pytest.mark.integration
 QUEUE = "celery"
 SEND = """
 import sys
-from celery import chord
+from celery import chain, chord
 from tests.chaos.plain_celery import ask, collect, write
 items = sys.argv[2].split(",")
 print("ready", flush=True)
 sys.stdin.readline()
 if sys.argv[1] == "chord":
     chord(write.s(item) for item in items)(collect.s())
+elif sys.argv[1] == "chains":
+    for item in items:
+        chain(write.si(item), write.si("after " + item)).delay()
 else:
     for item in items:
         (ask if sys.argv[1] == "ask" else write).delay(item)
@@ -71,7 +74,7 @@ class Plain:
         return sum(line["cmd"] == "brpop" for line in self.store.client().client_list())
 
     def send(self, kind: str, *items: str) -> None:
-        """Send items, one by one or as a chord."""
+        """Send items, one by one (`each`, `ask`), as chains of two or as a chord."""
         self.sender(kind, *items)()
 
     def sender(self, kind: str, *items: str) -> Callable[[], None]:
@@ -132,19 +135,34 @@ def plain(tmp_path: Path) -> Iterator[Callable[..., Plain]]:
         yield start
 
 
-def test_plain_celery_loses_a_message_that_a_frozen_worker_was_handed(
+def test_plain_celery_loses_a_chain_whose_message_a_frozen_worker_was_handed(
     plain: Callable[..., Plain],
 ) -> None:
     site = plain(PLAIN_ACKS_LATE="1")
     items = [f"item-{number}" for number in range(5)]
-    send = site.sender("each", *items)
-    frozen = site.worker()
-    frozen.send_signal(signal.SIGSTOP)
-    send()
-    end(frozen)
+    end(swallowing(site, items))
     site.worker()
-    wait_for("the others to be written", lambda: len(site.written()) == 4 and not site.left())
-    assert site.written() < set(items)
+    wait_for("the others to be written", lambda: len(site.written()) == 8 and not site.left())
+    [lost] = set(items) - site.written()
+    assert f"after {lost}" not in site.written()
+
+
+def swallowing(site: Plain, items: list[str]) -> "subprocess.Popen[bytes]":
+    """Freeze an idle worker and send chains, of which it is handed one; returns the worker.
+
+    Its request for a message is answered within a second, or lapses: then it is done again.
+    """
+    client = site.store.client()
+    for _ in range(10):
+        send = site.sender("chains", *items)
+        worker = site.worker()
+        worker.send_signal(signal.SIGSTOP)
+        send()
+        if client.llen(QUEUE) < len(items):
+            return worker
+        end(worker)
+        client.delete(QUEUE)
+    raise AssertionError("no message came while the frozen worker asked for one")
 
 
 def test_plain_celery_never_runs_a_chords_body_whose_member_died_before_it_counted(
@@ -171,6 +189,16 @@ def test_plain_celery_pays_twice_when_its_connections_are_killed(
     wait_for("the call", lambda: client.hlen("unacked") == 1)
     client.execute_command("CLIENT", "KILL", "TYPE", "normal")
     wait_for("a second call", lambda: len(site.provider.calls()) == 2)
+    assert {call["idempotency_key"] for call in site.provider.calls()} == {"item-0"}
+
+
+def test_plain_celery_pays_twice_for_a_call_longer_than_the_visibility_timeout(
+    plain: Callable[..., Plain],
+) -> None:
+    site = plain(latency_s=8, PLAIN_ACKS_LATE="1", PLAIN_VISIBILITY_S="1")
+    site.worker()
+    site.send("each", "item-0")
+    wait_for("a second call", lambda: len(site.provider.calls()) > 1)
     assert {call["idempotency_key"] for call in site.provider.calls()} == {"item-0"}
 
 

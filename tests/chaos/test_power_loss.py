@@ -54,7 +54,7 @@ def test_a_run_goes_on_by_itself_after_everything_was_killed_at_once(
                 "MAX_CONCURRENT": str(size.slots),
             },
         )
-        site = Farm(castline, StackStore(home), provider)
+        site = Farm(castline, StackStore(home), provider, in_hand_s=size.in_hand_s)
         try:
             site.up()
             kept = site.store.client().config_get("append*")
@@ -65,9 +65,9 @@ def test_a_run_goes_on_by_itself_after_everything_was_killed_at_once(
                 site.answered(size.calls * (loss + 1) // (times + 2))
                 processes = everything_of(home)
                 assert len(processes) >= 4
-                site.fault()
                 for process in processes:
                     os.kill(process.pid, signal.SIGKILL)
+                site.fault()
                 assert outlasting(processes, 30) == []
                 site.up()
                 recovery_s = site.working_again(limit_s=120)

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.castline import wait_for
 from tests.chaos.conftest import Size, Start
 from tests.chaos.farm import Store
 from tests.chaos.fault_proxy import proxied
@@ -20,10 +21,13 @@ def test_work_goes_on_after_redis_was_killed(
 ) -> None:
     if not size.long and away_s > 5:
         pytest.skip("a minute without Redis is in `make chaos`")
-    site = farm(slots=size.slots * (10 if spare else 1))
+    threads = 64 if spare else size.personas - 1  # a character's stages are one message at a time
+    site = farm(slots=size.slots * (10 if spare else 1), CASTLINE_LLM_CONCURRENCY=str(threads))
     run_id = site.submit(personas=size.personas, tweets=size.tweets)
     site.answered(size.slots)
     worker = site.supervised("llm")
+    busy = range(1, threads) if spare else range(threads, threads + 1)
+    wait_for("the worker to be " + ("at work" if spare else "full"), lambda: site.taken() in busy)
     site.fault()
     site.store.kill()
     time.sleep(away_s if size.long else 2)  # the fault itself
@@ -41,8 +45,13 @@ def test_connections_that_are_killed_cost_no_second_call(farm: Start, size: Size
     site = farm(**size.slow)
     run_id = site.submit(personas=size.personas, tweets=size.tweets)
     client = site.store.client()
+    site.answered(size.slots)
     for kill in range(12 if size.long else 3):
-        site.answered(size.calls * (kill + 1) // (20 if size.long else 5))
+        if size.long:
+            time.sleep(5)  # the scenario's own rhythm
+            assert client.hget(f"castline:run:{run_id}", "state") == "running"
+        else:
+            site.answered(size.calls * (kill + 1) // 5)
         client.execute_command("CLIENT", "KILL", "TYPE", "normal")
         client.execute_command("CLIENT", "KILL", "TYPE", "pubsub")
     site.finished(run_id)
@@ -62,7 +71,7 @@ def test_a_network_that_swallows_everything_is_outlived_within_the_limits(
         site.answered(size.slots)
         site.fault()
         network.blackhole()
-        time.sleep(90 if size.long else 8)  # the fault itself
+        time.sleep(90 if size.long else 10)  # the fault itself
         network.heal()
         site.fault()
         recovery_s = site.working_again(limit_s=60)

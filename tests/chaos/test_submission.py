@@ -14,7 +14,8 @@ from tests.chaos.judge import judge
 
 pytestmark = pytest.mark.integration
 
-DELAY_S = 0.02
+DELAY_S, LONGER_DELAY_S = 0.02, 0.1
+LOOK_EVERY_S = 0.01
 Moment = Callable[[Any, str], Any]
 
 
@@ -82,8 +83,11 @@ def killed_while_submitting(site: Farm, moment: Moment, *, personas: int, tweets
         variables = {**site.castline.variables, "CASTLINE_REDIS_URL": url}
         command = replace(site.castline, variables=variables)
         process = start(command, personas=personas, tweets=tweets)
-        (run_id,) = wait_for("the run", lambda: client.zrange("castline:runs", 0, -1))
-        wait_for("the moment", lambda: moment(client, run_id))
+        (run_id,) = wait_for(
+            "the run", lambda: client.zrange("castline:runs", 0, -1), every_s=LOOK_EVERY_S
+        )
+        network.delay(LONGER_DELAY_S)  # a moment lasts for as long as several of these
+        wait_for("the moment", lambda: moment(client, run_id), every_s=LOOK_EVERY_S)
         process.kill()
         process.communicate()
     assert process.returncode == -9

@@ -27,7 +27,7 @@ PROVIDER = Provider(
     timeout_s=1.0,
     structured="prompt",
 )
-MOMENT_S = 0.15
+MOMENT_S = 0.4
 
 
 def reply(text: str = "yes", *, finish_reason: str = "stop") -> Completion:

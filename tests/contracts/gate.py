@@ -57,7 +57,7 @@ class GateContract:
         await gate.close()
 
     async def test_the_slot_of_a_holder_that_stopped_renewing_returns(self, rules: Rules) -> None:
-        dead = gate_on(rules, slots=1, lease_s=0.2)
+        dead = gate_on(rules, slots=1, lease_s=0.6)
         assert isinstance(await dead.try_acquire("p"), Granted)
         await dead.close()
         gate = gate_on(rules, slots=1)
@@ -66,9 +66,9 @@ class GateContract:
         await gate.close()
 
     async def test_a_live_holder_keeps_its_slot_past_the_lease(self, rules: Rules) -> None:
-        gate = gate_on(rules, slots=1, lease_s=0.2)
+        gate = gate_on(rules, slots=1, lease_s=0.6)
         await gate.acquire("p")
-        await asyncio.sleep(0.5)
+        await asyncio.sleep(1.2)
         assert isinstance(await gate.try_acquire("p"), Wait)
         await gate.close()
 
@@ -126,7 +126,7 @@ class GateContract:
         await gate.close()
 
     async def test_a_block_stops_every_process_until_it_ends(self, rules: Rules) -> None:
-        await gate_on(rules).block("p", 0.2)
+        await gate_on(rules).block("p", 0.6)
         other = gate_on(rules)
         refused = await other.try_acquire("p")
         assert isinstance(refused, Wait)
@@ -259,16 +259,16 @@ class GateContract:
     async def test_an_open_breaker_lets_one_probe_through_in_the_whole_cluster(
         self, rules: Rules
     ) -> None:
-        gates = [gate_on(rules, breaker_failures=1, breaker_open_s=0.1) for _ in range(3)]
+        gates = [gate_on(rules, breaker_failures=1, breaker_open_s=0.4) for _ in range(3)]
         await gates[0].settle(await gates[0].acquire("p"), ending="down")
-        await asyncio.sleep(0.15)
+        await asyncio.sleep(0.5)
         assert (await gates[0].state("p")).breaker == "half-open"
         answers = await asyncio.gather(*(gate.try_acquire("p") for gate in gates for _ in range(4)))
         probes = [answer for answer in answers if isinstance(answer, Granted)]
         assert len(probes) == 1
         await gates[1].settle(probes[0], ending="down")
         assert isinstance(await gates[2].try_acquire("p"), Wait)
-        await asyncio.sleep(0.15)
+        await asyncio.sleep(0.5)
         again = await gates[2].try_acquire("p")
         assert isinstance(again, Granted)
         await gates[2].settle(again, ending="ok")
@@ -279,14 +279,14 @@ class GateContract:
             await gate.close()
 
     async def test_a_probe_whose_holder_died_makes_room_for_another(self, rules: Rules) -> None:
-        dead = gate_on(rules, lease_s=0.2, breaker_failures=1, breaker_open_s=0.05)
+        dead = gate_on(rules, lease_s=0.6, breaker_failures=1, breaker_open_s=0.05)
         await dead.settle(await dead.acquire("p"), ending="down")
         await asyncio.sleep(0.1)
         assert isinstance(await dead.try_acquire("p"), Granted)
         await dead.close()
         gate = gate_on(rules, breaker_failures=1)
         assert isinstance(await gate.try_acquire("p"), Wait)
-        await asyncio.sleep(0.25)
+        await asyncio.sleep(0.7)
         assert isinstance(await gate.try_acquire("p"), Granted)
         await gate.close()
 
@@ -366,7 +366,7 @@ class GateContract:
         calls = [asyncio.create_task(call(batch, "batch", 2)) for _ in range(3)]
         await asyncio.sleep(0.02)
         calls.append(asyncio.create_task(call(hasty, "hasty", 0)))
-        await asyncio.sleep(0.2)
+        await asyncio.sleep(0.5)
         batch.settle(first)
         await asyncio.gather(*calls)
         assert order == ["hasty", "batch", "batch", "batch"]

@@ -76,6 +76,22 @@ async def do(ledger: Ledger, step: str, *, made_from: str = "h") -> None:
     await ledger.store(claim, document(made_from))
 
 
+def ask_everything_twice(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let each script run twice, as when its answer was lost; the second one answers."""
+    ask = ledger._scripts.call
+
+    async def twice(*given: Any, **named: Any) -> Any:
+        await ask(*given, **named)
+        return await ask(*given, **named)
+
+    monkeypatch.setattr(ledger._scripts, "call", twice)
+
+
+async def without_end(redis: Any) -> list[str]:
+    """List the keys of runs that do not expire."""
+    return [k for k in await redis.keys(f"{keys.PREFIX}:run:*") if await redis.ttl(k) < 0]
+
+
 async def states(redis: Any) -> dict[str, str]:
     """Read all states."""
     return dict((await RunReader(redis).snapshot(RUN)).states)
@@ -103,18 +119,26 @@ class LedgerContract:
         self, redis: Any, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         ledger = await begun(redis)
-        ask = ledger._scripts.call
-
-        async def twice(*given: Any, **named: Any) -> Any:
-            await ask(*given, **named)
-            return await ask(*given, **named)
-
-        monkeypatch.setattr(ledger._scripts, "call", twice)
+        ask_everything_twice(ledger, monkeypatch)
         claim = await ledger.claim(RUN, "p0.core")
         assert (claim.verdict, claim.attempt) == ("granted", 1)
         assert (await ledger.claim(RUN, "p0.core")).verdict == "leased"
         monkeypatch.undo()
         await ledger.store(claim, document())
+
+    async def test_an_outcome_whose_answer_was_lost_counts_once_when_it_is_told_again(
+        self, redis: Any, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        ledger, reader = await begun(redis), RunReader(redis)
+        ask_everything_twice(ledger, monkeypatch)
+        claim = await ledger.claim(RUN, "p0.core")
+        await ledger.postpone(claim, delay_s=0, free=True, usage=document().usage)
+        await do(ledger, "p0.core")
+        await ledger.fail(await ledger.claim(RUN, "p0.assemble"), "no", document().usage)
+        counted = (await reader.snapshot(RUN)).counters
+        assert (counted["calls_made"], counted["tokens_prompt"]) == (3, 27)
+        claim = await ledger.claim(RUN, "p0.core")
+        assert (claim.verdict, claim.document) == ("document", document())
 
     async def test_a_step_whose_needs_are_open_cannot_be_claimed(self, redis: Any) -> None:
         ledger = await begun(redis)
@@ -199,16 +223,21 @@ class LedgerContract:
         await ledger_on(redis, owner="b").claim(RUN, "p0.core")
         with pytest.raises(StaleLeaseError):
             await slow.store(old, document())
+        with pytest.raises(StaleLeaseError):
+            await slow.postpone(old, delay_s=0, usage=document().usage)
         snapshot = await RunReader(redis).snapshot(RUN)
-        assert snapshot.counters["calls_made"] == 1
-        assert snapshot.counters["tokens_prompt"] == 9
+        assert snapshot.counters["calls_made"] == 2
+        assert snapshot.counters["tokens_prompt"] == 18
 
     async def test_renewal_keeps_a_lease_and_tells_which_are_lost(self, redis: Any) -> None:
-        ledger = await begun(redis, lease_s=0.2)
-        claim = await ledger.claim(RUN, "p0.core")
-        await self.let_time_pass(redis, 0.12)
+        ledger = await begun(redis)
+        claim, lease = await ledger.claim(RUN, "p0.core"), keys.RunKeys(RUN).lease
+        _, till, _ = (await redis.hget(lease, "p0.core")).split(" ", 2)
+        await self.let_time_pass(redis, 0.02)
         assert await ledger.renew(RUN, {"p0.core": claim.fence}) == set()
-        await self.let_time_pass(redis, 0.12)
+        _, renewed, _ = (await redis.hget(lease, "p0.core")).split(" ", 2)
+        assert int(renewed) >= int(till) + 20
+        assert int(renewed) == await redis.zscore(keys.DUE, f"{RUN} p0.core")
         assert (await ledger.claim(RUN, "p0.core")).verdict == "leased"
         assert await ledger.renew(RUN, {"p0.core": claim.fence + 1}) == {"p0.core"}
 
@@ -317,8 +346,11 @@ class LedgerContract:
     async def test_a_postponed_step_waits_and_can_be_claimed_again(self, redis: Any) -> None:
         ledger = await begun(redis)
         claim = await ledger.claim(RUN, "p0.core")
-        await ledger.postpone(claim, delay_s=0.1, error="gate closed", free=True)
-        assert (await states(redis))["p0.core"] == "waiting"
+        await ledger.postpone(
+            claim, delay_s=0.1, error="gate closed", free=True, usage=document().usage
+        )
+        snapshot = await RunReader(redis).snapshot(RUN)
+        assert (snapshot.states["p0.core"], snapshot.counters["calls_made"]) == ("waiting", 1)
         again = await ledger.claim(RUN, "p0.core")
         assert (again.verdict, again.attempt) == ("granted", 1)
 
@@ -541,8 +573,24 @@ class LedgerContract:
         ledger = await begun(redis)
         await do(ledger, "p0.core")
         await ledger.take_name(RUN, "Mara Lind", 0)
-        left = [k for k in await redis.keys(f"{keys.PREFIX}:run:*") if await redis.ttl(k) < 0]
-        assert left == []
+        assert await without_end(redis) == []
+
+    async def test_what_a_run_leaves_expires_whatever_became_of_its_last_step(
+        self, redis: Any
+    ) -> None:
+        ledger = await begun(redis, lease_s=0.2, crashes=1, picture_crashes=1)
+        await ledger.postpone(await ledger.claim(RUN, "p0.core"), delay_s=0, error="once")
+        assert await without_end(redis) == []
+        for step in ("p0.core", "p0.assemble", "p0.t01", "p0.t02", "p0.collect"):
+            await do(ledger, step)
+        await redis.delete(keys.RunKeys(RUN).errors)
+        await redis.zadd(keys.GPUS, {"gpu.a.0": await ledger.now_ms() + 9000})
+        await ledger.place(RUN, "p0.i01")
+        await ledger.claim(RUN, "p0.i01")
+        await self.let_time_pass(redis, 0.25)
+        assert await ledger.overdue(RUN, "p0.i01", length=0) == "gone"
+        assert (await states(redis))["p0.i01"] == "quarantined"
+        assert await without_end(redis) == []
 
     async def test_a_name_that_is_given_back_may_be_taken_by_another_character(
         self, redis: Any

@@ -127,7 +127,7 @@ def test_50_topics_in_3_rounds_add_up_though_a_fifth_of_the_calls_fails(failing:
 
 def test_a_sigterm_in_the_middle_leaves_a_file_with_all_that_had_finished(slow: Farm) -> None:
     process = slow.castline.start(
-        *("analyze", "--topics", *(f"topic {n}" for n in range(12)), "--iterations", "0"),
+        *("analyze", "--topics", *(f"topic {n}" for n in range(40)), "--iterations", "0"),
         *("--delay", "0.1", "--concurrency", "4", "--output", "endless.json"),
     )
     path = slow.castline.folder / "endless.json"
@@ -140,8 +140,8 @@ def test_a_sigterm_in_the_middle_leaves_a_file_with_all_that_had_finished(slow: 
     report = read(slow, "endless.json")
     rounds = report["summary"]["config"]["rounds"]
     assert len(rounds) == 2
-    assert rounds[0]["total_tasks"] == 12
-    assert 0 < rounds[1]["total_tasks"] < 12
+    assert rounds[0]["total_tasks"] == 40
+    assert 0 < rounds[1]["total_tasks"] < 40
     assert len(report["results"]) == ended_steps(slow, report)
     assert "No web search was available" in report["results"][0]["analysis"]
     assert "no more topics" in err
@@ -150,7 +150,7 @@ def test_a_sigterm_in_the_middle_leaves_a_file_with_all_that_had_finished(slow: 
 def test_a_time_limit_from_outside_lets_what_is_under_way_end(slow: Farm) -> None:
     process = subprocess.run(
         [
-            *("timeout", "--preserve-status", "5"),
+            *("timeout", "--preserve-status", "10"),
             *slow.castline.command("analyze", "--topics", *(f"night {n}" for n in range(200))),
             *("--concurrency", "8", "--output", "limited.json"),
         ],

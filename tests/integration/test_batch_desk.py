@@ -246,7 +246,7 @@ async def test_lines_that_fail_for_a_while_are_asked_again_and_those_that_expire
 
 
 async def test_cancelling_a_run_cancels_its_batches_and_nobody_elses(valkey_url: str) -> None:
-    async with bench(valkey_url, batch_delay_s=0.4) as bed:
+    async with bench(valkey_url, batch_delay_s=2) as bed:
         await bed.parked("gone", 3)
         await bed.parked("stays", 3)
         desk = bed.desk()
@@ -271,7 +271,7 @@ async def test_a_run_that_has_expired_is_left_alone(valkey_url: str) -> None:
 
 
 async def test_of_two_batches_with_one_chunk_the_younger_is_cancelled(valkey_url: str) -> None:
-    async with bench(valkey_url, batch_delay_s=0.3) as bed:
+    async with bench(valkey_url, batch_delay_s=1.5) as bed:
         await bed.parked("r", 2)
 
         class Twice(BatchClient):

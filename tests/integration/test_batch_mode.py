@@ -107,7 +107,7 @@ def test_a_batch_run_makes_what_a_direct_run_makes_without_one_chat_call(
     assert batch["state"] == "done"
     assert (stats["granted"], stats["duplicate_keys"], stats["not_strict"]) == (0, 0, 0)
     assert stats["batches"]["calls"] == batch["calls"]["made"]
-    assert 5 <= stats["batches"]["completed"] <= 12
+    assert 5 <= stats["batches"]["completed"] <= batch["calls"]["made"] // 2
     assert batch["tokens"] == stats["tokens"]
 
     direct = stack.castline.json(*MAKE, "--out", str(tmp_path / "direct"))

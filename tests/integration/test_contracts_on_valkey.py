@@ -62,10 +62,10 @@ class TestGateOnValkey(GateContract):
         giver, taker = gate_on(rules, slots=1), gate_on(rules, slots=1)
         bells = rules.bells()
         rung = asyncio.ensure_future(anext(bells))
-        await asyncio.sleep(0.2)
+        await asyncio.sleep(0.5)  # it listens by then
         held = await giver.acquire("p")
         waiting = asyncio.create_task(taker.acquire("p"))
-        await asyncio.sleep(0.05)
+        await asyncio.sleep(0.5)  # and it waits in line
         giver.settle(held)
         assert await asyncio.wait_for(rung, 5) == "p"
         await taker.settle(await waiting)

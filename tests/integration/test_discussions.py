@@ -170,7 +170,7 @@ async def test_a_question_is_answered_by_everybody_after_the_end(deps: Deps) -> 
     ("roles", "stop", "ending"),
     [
         (("scientist", "critic"), {"budget_tokens": 600}, "budget"),
-        (("scientist", "critic"), {"seconds": 1.5}, "time"),
+        (("scientist", "critic"), {"seconds": 3}, "time"),
         (("critic", "moderator"), {}, "consensus"),
     ],
 )

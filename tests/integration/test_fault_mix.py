@@ -30,7 +30,10 @@ class Harbour(Frozen):
 
 
 async def test_every_call_ends_within_its_attempts_and_each_failure_is_counted_by_class() -> None:
-    provider = {"limits": Limits(slots=50, breaker_failures=0), "timeout_s": 0.5}
+    provider = {
+        "limits": Limits(slots=50, breaker_failures=0),
+        "timeout_s": 1.5,
+    }  # a reply that no fault met takes less
     async with simulated(provider, faults=FAULTS, fault_wait_s=0) as caller:
         tallies = [CallTally() for _ in range(CALLS)]
 

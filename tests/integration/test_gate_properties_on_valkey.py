@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Sequence
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 
 from tasks.connection import connect
 from tasks.gate.on_redis import RedisRules
@@ -13,7 +13,7 @@ from tests.contracts.gate_properties import START_US, Action, Model, actions, li
 
 
 @pytest.mark.integration
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(limits=limits, script=actions)
 def test_no_interleaving_exceeds_a_limit_and_everything_returns_on_valkey(
     valkey_url: str, limits: Limits, script: Sequence[Action]

@@ -56,7 +56,9 @@ def askers(url: str, redis_url: str) -> "subprocess.Popen[str]":
 
 def answers(process: "subprocess.Popen[str]") -> dict[str, Any]:
     """Wait for the end and read what the askers got."""
-    out, _ = process.communicate(timeout=60)
+    assert process.stdout is not None
+    with process:
+        out = process.stdout.read()  # `communicate` loses what came along with the first line
     assert process.returncode == 0
     return dict(json.loads(out))
 

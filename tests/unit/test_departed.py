@@ -1,6 +1,7 @@
 """A worker whose process is gone gives back what it held; nobody else does."""
 
 import os
+import shlex
 import subprocess
 import sys
 from collections.abc import AsyncIterator
@@ -17,10 +18,20 @@ from tasks.schemas.services import ServiceLine
 from tasks.settings import Settings
 from tasks.store import keys
 from tasks.store.ledger import Ledger
+from tests.castline import ROOT
 from tests.contracts.ledger import RUN, plan
 from workers.departed import is_gone, take_over
 
 SPACE = "this kernel"
+HIDDEN = "mount -t proc -o hidepid=2 proc /proc && exec {python} -c '{code}' {pid}"
+AS_NOBODY = """
+import os, sys
+from tests.unit.test_departed import SPACE, is_gone, line
+os.setgroups([])
+os.setgid(65534)
+os.setuid(65534)
+print(os.path.exists("/proc/" + sys.argv[1]), is_gone(line(int(sys.argv[1])), SPACE))
+"""
 
 
 @pytest.fixture
@@ -61,6 +72,19 @@ def test_a_process_that_ended_and_was_not_waited_for_is_gone() -> None:
     os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
     assert is_gone(line(process.pid), SPACE)
     process.communicate()
+
+
+def test_a_process_of_another_user_that_proc_hides_is_not_gone() -> None:
+    script = HIDDEN.format(python=shlex.quote(sys.executable), code=AS_NOBODY, pid=os.getpid())
+    command = ["unshare", "--mount", "sh", "-c", script]
+    try:
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    except OSError as error:
+        pytest.skip(f"/proc cannot be hidden here: {error}")
+    if done.stderr.startswith(("unshare:", "mount:")):
+        pytest.skip(f"/proc cannot be hidden here, run this test as root: {done.stderr}")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == "False False\n"
 
 
 @pytest.mark.anyio

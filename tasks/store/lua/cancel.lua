@@ -21,4 +21,5 @@ for i = 1, #all, 2 do
   end
 end
 finish_when_all_settled()
+keep_alive()
 return count

@@ -34,4 +34,5 @@ if lease and crashed(step, most, grace_ms) then return 'gone' end
 redis.call('HDEL', R.lease, step)
 redis.call('HSET', R.state, step, 'waiting')
 make_due(step, now + grace_ms)
+keep_alive()
 return 'send'

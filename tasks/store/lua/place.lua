@@ -23,5 +23,6 @@ leave_gpu(step)
 redis.call('ZADD', gpu_prefix .. best, now, member(step))
 redis.call('HSET', R.queue, step, best)
 make_due(step, now + grace_ms)
+keep_alive()
 local rung = redis.call('SET', ARGV[7] .. best, '1', 'NX', 'PX', ARGV[8])
 return {best, rung and 1 or 0}

@@ -62,6 +62,17 @@ local function make_due(step, at)
   redis.call('ZADD', DUE, at, member(step))
 end
 
+-- Whether a holder is telling again what it has told: the answer was lost on its way.
+local function told_before(step, fence, state)
+  return not lease_of(step) and redis.call('HGET', R.state, step) == state
+    and tonumber(redis.call('HGET', R.fence, step) or '0') == fence
+end
+
+-- Adds model calls, tokens and cost to the run's counters: ARGV from `first`, name and amount in turn.
+local function count_usage(first)
+  for i = first, #ARGV, 2 do redis.call('HINCRBYFLOAT', R.run, ARGV[i], ARGV[i + 1]) end
+end
+
 -- Counts a step, and the model calls that it takes, as open (by = 1) or as settled (by = -1).
 local function count_open(step, by)
   redis.call('HINCRBY', R.run, 'open', by)
@@ -147,5 +158,6 @@ local function crashed(step, most, grace_ms)
   local why = 'its worker died or froze ' .. times .. ' times'
   redis.call('HSETNX', R.errors, step, why)
   settle(step, 'quarantined', why, grace_ms)
+  keep_alive()
   return true
 end

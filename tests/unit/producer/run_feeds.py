@@ -21,10 +21,12 @@ def plan(personas: int = 1, tweets: int = 2, *, images: bool = True) -> tuple[St
 
 
 def _rows(index: int, tweets: int, images: bool) -> Iterator[StepRow]:
+    before: tuple[str, ...] = ()
     for name in (*STAGES, "assemble"):
-        yield row(f"p{index}.{name}", "stage")
+        yield row(f"p{index}.{name}", "stage", needs=before)
+        before = (f"p{index}.{name}",)
     if tweets:
-        yield row(f"p{index}.calendar", "calendar")
+        yield row(f"p{index}.calendar", "calendar", needs=before)
     for slot in range(1, tweets + 1):
         yield row(f"p{index}.t{slot:02d}", "tweet")
     for slot in range(1, tweets + 1) if images else ():
@@ -33,13 +35,14 @@ def _rows(index: int, tweets: int, images: bool) -> Iterator[StepRow]:
         yield row(f"p{index}.collect", "collect")
 
 
-def row(step: str, kind: StepKind) -> StepRow:
+def row(step: str, kind: StepKind, *, needs: tuple[str, ...] = ()) -> StepRow:
     item = step.partition(".")[0]
     return StepRow(
         id=step,
         kind=kind,
         item=step if kind in {"tweet", "picture"} else item,
         persona=int(item[1:]),
+        needs=needs,
     )
 
 
