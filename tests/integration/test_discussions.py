@@ -204,3 +204,34 @@ async def test_the_command_line_shows_a_session_and_says_what_it_is_not(site: Fa
     for wrong in (["--role", "wizard"], ["--rounds", "-1"], ["--order", "chaos"]):
         refused = run("discuss", "start", "--topic", "x", *wrong)
         assert refused.returncode == 2, wrong
+
+
+async def test_who_follows_is_told_the_questions_and_that_it_was_cancelled(site: Farm) -> None:
+    run = site.castline.run
+    session = begun_by(site, "--rounds", "1")
+    assert run("discuss", "ask", session, "Who winds it?", "--user", "p").returncode == 0
+    followed = run("discuss", "show", session, "--follow", "--user", "p").stdout
+    said = [
+        line for line in followed.splitlines() if line in ("Question", "Who winds it?")
+        or line.startswith(("critic ·", "Summary"))
+    ]  # fmt: skip
+    assert said == [
+        "critic · round 1",
+        "Summary (AI-generated), after all rounds",
+        *("Question", "Who winds it?", "critic · round 2"),
+    ]
+    assert "had ended before" in run("discuss", "end", session, "--user", "p").stderr
+    cancelled = begun_by(site, "--rounds", "30")
+    run("cancel", cancelled)
+    followed = run("discuss", "show", cancelled, "--follow", "--user", "p")
+    assert (followed.returncode, "was cancelled" in followed.stderr) == (1, True)
+    assert run("discuss", "ask", cancelled, "Why?", "--user", "p").returncode == 2
+
+
+def begun_by(site: Farm, *options: str) -> str:
+    """Begin a session of user p with one agent; returns its id."""
+    begun = site.castline.json(
+        "discuss", "start", "--topic", "Clocks", "--role", "critic", "--user", "p", "--detach",
+        *options,
+    )  # fmt: skip
+    return str(begun["session"])
