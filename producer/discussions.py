@@ -26,6 +26,7 @@ from tasks.schemas.ledger import RunSnapshot
 from tasks.schemas.plan import Request, RunPlan, StepRow
 from tasks.schemas.status import StepEvent
 from tasks.schemas.steps import StepName, summary_step, turn_step
+from tasks.store.sessions import Entry
 
 RETRY_AFTER_S = 60.0
 
@@ -120,13 +121,7 @@ async def start(deps: Deps, request: Request, *, run_id: str = "") -> SessionVie
     discussion = request.discussion
     entry = await deps.sessions.enter(run_id, discussion.user if discussion else "")
     if entry.position < 0:
-        raise OverloadedError(
-            f"you have {entry.held} sessions at once, and more are not allowed",
-            queued_calls=0,
-            drain_s=None,
-            retry_after_s=RETRY_AFTER_S,
-            hint="end one with `castline discuss end SESSION`, or wait until one is done",
-        )
+        raise too_many(entry)
     submissions = deps.ledger.submissions
     await submissions.begin(plan)
     await submissions.write_rows(plan)
@@ -135,6 +130,17 @@ async def start(deps: Deps, request: Request, *, run_id: str = "") -> SessionVie
     else:
         await submissions.let_wait(run_id)
     return await view(deps, run_id, user=discussion.user if discussion else "")
+
+
+def too_many(entry: Entry) -> OverloadedError:
+    """Refuse somebody who has as many sessions as one may have."""
+    return OverloadedError(
+        f"you have {entry.held} sessions at once, and more are not allowed",
+        queued_calls=0,
+        drain_s=None,
+        retry_after_s=RETRY_AFTER_S,
+        hint="end one with `castline discuss end SESSION`, or wait until one is done",
+    )
 
 
 async def snapshot_of(deps: Deps, run_id: str, *, user: str) -> RunSnapshot:
@@ -204,15 +210,22 @@ async def ask(deps: Deps, run_id: str, question: str, *, user: str, question_id:
     """Put a question before all agents in a round of its own, at once if the session has ended.
 
     Returns the round, the same one for the same `question_id`. Raises BadInputError for an unknown
-    or cancelled session and for an empty question.
+    or cancelled session and for an empty question; for a session that has ended also NoWorkerError,
+    and OverloadedError when no slot is free or the user has as many sessions as one may have.
     """
     snapshot = await snapshot_of(deps, run_id, user=user)
     discussion = snapshot.request.discussion
     text = question.strip()
     if not text or discussion is None:
         raise BadInputError("the question is empty", hint="castline discuss ask SESSION QUESTION")
+    known = await deps.sessions.round_of(run_id, question_id, planned=discussion.rounds)
+    if known and turn_step(0, known) in snapshot.rows:
+        return known
     if snapshot.cancelled:
         raise BadInputError(f"session {run_id!r} was cancelled", hint="begin another one")
+    if snapshot.state == "finished":
+        await check_workers(deps, snapshot.request)
+        await take_slot_again(deps, run_id, user)
     number = await deps.sessions.add_question(
         run_id, text, planned=discussion.rounds, question_id=question_id or new_run_id()
     )
@@ -227,6 +240,21 @@ async def ask(deps: Deps, run_id: str, question: str, *, user: str, question_id:
 
 
 OPEN = frozenset({"waiting", "running"})
+
+
+async def take_slot_again(deps: Deps, run_id: str, user: str) -> None:
+    """Hold a slot while a session that has ended answers. Raises OverloadedError without one."""
+    entry = await deps.sessions.enter_again(run_id, user)
+    if entry.position < 0:
+        raise too_many(entry)
+    if entry.position:
+        raise OverloadedError(
+            "no slot is free for a question to a session that has ended",
+            queued_calls=0,
+            drain_s=None,
+            retry_after_s=RETRY_AFTER_S,
+            hint="ask again in a minute",
+        )
 
 
 async def end(deps: Deps, run_id: str, *, user: str) -> str:

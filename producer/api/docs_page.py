@@ -1,7 +1,7 @@
 """The page with every operation: Swagger UI, served whole by this instance.
 
 A page on which people enter keys runs nobody else's scripts, and works where there is no internet.
-The files are those that the package `fastapi-offline` carries (Apache-2.0).
+The files are those that the package `fastapi-offline` carries (MIT; Swagger UI is Apache-2.0).
 """
 
 from importlib.resources import files

@@ -57,6 +57,11 @@ class Sessions:
         position, held = await self._call("enter", run_id, user)
         return Entry(position=int(position), held=int(held))
 
+    async def enter_again(self, run_id: str, user: str) -> Entry:
+        """Take a slot for a session that has ended; without a free one it gets no place to wait."""
+        position, held = await self._call("again", run_id, user)
+        return Entry(position=int(position), held=int(held))
+
     async def promote(self) -> list[str]:
         """Give free slots to those who wait longest; returns their sessions."""
         return [str(run_id) for run_id in await self._call("promote", "", "")]
@@ -115,11 +120,15 @@ class Sessions:
 
         One that is there already, by its id, keeps its round.
         """
+        known = await self.round_of(run_id, question_id, planned=planned)
         name = keys.session_questions(run_id)
-        for place, entry in enumerate(await self._redis.lrange(name, 0, -1), 1):
-            if entry.startswith(f"{question_id} "):
-                return planned + place
-        return planned + int(await self._redis.rpush(name, f"{question_id} {question}"))
+        return known or planned + int(await self._redis.rpush(name, f"{question_id} {question}"))
+
+    async def round_of(self, run_id: str, question_id: str, *, planned: int) -> int:
+        """Find the round of a question by its id; 0 when it is not there."""
+        entries = await self._redis.lrange(keys.session_questions(run_id), 0, -1)
+        ids = [entry.split(" ", 1)[0] for entry in entries]
+        return planned + 1 + ids.index(question_id) if question_id in ids else 0
 
     async def questions(self, run_id: str, *, planned: int) -> list[QuestionDocument]:
         """Read the questions, oldest first: a round each, after the planned ones."""

@@ -179,6 +179,21 @@ async def test_a_question_that_is_sent_again_after_its_answer_opens_nothing(api:
     assert told == [("Tick.", ""), ("Because.", "Why?")]
 
 
+async def test_a_question_after_the_end_needs_a_slot(api: Api) -> None:
+    header, sessions = await api.caller(), api.site.deps.sessions
+    session = (await begun(api, header))["session"]
+    await said(api, session, "p0.s01", TurnDocument(agent="critic", round=1, text="Tick."))
+    await said(api, session, "p0.summary", SummaryDocument(summary="Tock."))
+    await tend_sessions(api.site.deps)
+    path, question = f"/discussions/{session}/questions", {"question": "Why?"}
+    sessions._slots = 0
+    refused = problem_in(await api.client.post(path, json=question, headers=header), 429)
+    assert "no slot is free" in refused["detail"]
+    sessions._slots = 1
+    assert (await api.client.post(path, json=question, headers=header)).json()["round"] == 2
+    assert await sessions.active() == [session]
+
+
 async def test_a_cancelled_discussion_takes_no_question(api: Api) -> None:
     header = await api.caller()
     api.site.deps.sessions._slots = 0
