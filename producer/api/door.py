@@ -75,9 +75,12 @@ class Visit:
         )
 
     def _run(self) -> dict[str, str]:
-        """Name the caller's own run that was asked about; of somebody else's nothing is noted."""
+        """Name the caller's own run or session; of somebody else's nothing is noted."""
         run = self.scope.get("path_params", {}).get("run_id", "")
-        return {"run": run} if run and 200 <= self.status < 300 else {}
+        if not run or not 200 <= self.status < 300:
+            return {}
+        discusses = self.scope["path"].startswith("/discussions/")
+        return {"run": run, "session": run} if discusses else {"run": run}
 
 
 class Door:
