@@ -4,6 +4,7 @@ A session's documents and events are those of its ledger run; here is what a run
 expire, a waiting room in order of arrival, questions from outside, and idle time.
 """
 
+import json
 from dataclasses import dataclass
 from importlib.resources import files
 from typing import Any
@@ -121,20 +122,21 @@ class Sessions:
         One that is there already, by its id, keeps its round.
         """
         known = await self.round_of(run_id, question_id, planned=planned)
+        entry = json.dumps({"id": question_id, "question": question})
         name = keys.session_questions(run_id)
-        return known or planned + int(await self._redis.rpush(name, f"{question_id} {question}"))
+        return known or planned + int(await self._redis.rpush(name, entry))
 
     async def round_of(self, run_id: str, question_id: str, *, planned: int) -> int:
         """Find the round of a question by its id; 0 when it is not there."""
         entries = await self._redis.lrange(keys.session_questions(run_id), 0, -1)
-        ids = [entry.split(" ", 1)[0] for entry in entries]
+        ids = [json.loads(entry).get("id") for entry in entries]
         return planned + 1 + ids.index(question_id) if question_id in ids else 0
 
     async def questions(self, run_id: str, *, planned: int) -> list[QuestionDocument]:
         """Read the questions, oldest first: a round each, after the planned ones."""
         entries = await self._redis.lrange(keys.session_questions(run_id), 0, -1)
         return [
-            QuestionDocument(question=entry.split(" ", 1)[1], round=number)
+            QuestionDocument(question=json.loads(entry)["question"], round=number)
             for number, entry in enumerate(entries, planned + 1)
         ]
 
