@@ -26,6 +26,7 @@ from tasks.schemas.ledger import RunSnapshot
 from tasks.schemas.plan import Request, RunPlan, StepRow
 from tasks.schemas.status import StepEvent
 from tasks.schemas.steps import StepName, summary_step, turn_step
+from tasks.store.sessions import Entry
 
 RETRY_AFTER_S = 60.0
 
@@ -53,12 +54,16 @@ class SessionView(Frozen):
 
 
 class SessionEvent(Frozen):
-    """One thing that happened in a session; `id` is what to go on after."""
+    """One thing that happened in a session; `id` is what to go on after.
+
+    `question` is the one that a turn answers, "" in the rounds of the discussion itself.
+    """
 
     id: str
     kind: Literal["turn", "summary", "state"]
     state: str = ""
     turn: TurnDocument | None = None
+    question: str = ""
     summary: SummaryDocument | None = None
 
 
@@ -116,13 +121,7 @@ async def start(deps: Deps, request: Request, *, run_id: str = "") -> SessionVie
     discussion = request.discussion
     entry = await deps.sessions.enter(run_id, discussion.user if discussion else "")
     if entry.position < 0:
-        raise OverloadedError(
-            f"you have {entry.held} sessions at once, and more are not allowed",
-            queued_calls=0,
-            drain_s=None,
-            retry_after_s=RETRY_AFTER_S,
-            hint="end one with `castline discuss end SESSION`, or wait until one is done",
-        )
+        raise too_many(entry)
     submissions = deps.ledger.submissions
     await submissions.begin(plan)
     await submissions.write_rows(plan)
@@ -131,6 +130,17 @@ async def start(deps: Deps, request: Request, *, run_id: str = "") -> SessionVie
     else:
         await submissions.let_wait(run_id)
     return await view(deps, run_id, user=discussion.user if discussion else "")
+
+
+def too_many(entry: Entry) -> OverloadedError:
+    """Refuse somebody who has as many sessions as one may have."""
+    return OverloadedError(
+        f"you have {entry.held} sessions at once, and more are not allowed",
+        queued_calls=0,
+        drain_s=None,
+        retry_after_s=RETRY_AFTER_S,
+        hint="end one with `castline discuss end SESSION`, or wait until one is done",
+    )
 
 
 async def snapshot_of(deps: Deps, run_id: str, *, user: str) -> RunSnapshot:
@@ -161,18 +171,18 @@ async def view(deps: Deps, run_id: str, *, user: str) -> SessionView:
     steps.sort(key=lambda step: (StepName.parse(step).slot, StepName.parse(step).persona))
     found = await deps.reader.documents(run_id, [*steps, summary_step()])
     summary = found.pop(summary_step(), None)
-    waiting = await deps.sessions.waiting()
+    position = await place_of(deps, run_id)
     stands = standing(snapshot)
     return SessionView(
         session=run_id,
-        state=state_of(snapshot, waits=run_id in waiting),
+        state="waiting" if position else stands.state,
         topic=discussion.topic,
         agents=tuple(agent.name for agent in discussion.agents),
-        position=waiting.index(run_id) + 1 if run_id in waiting else 0,
+        position=position,
         turns=tuple(
             TurnDocument.model_validate(found[step].document) for step in steps if step in found
         ),
-        questions=tuple(await deps.sessions.questions(run_id)),
+        questions=tuple(await deps.sessions.questions(run_id, planned=discussion.rounds)),
         summary=SummaryDocument.model_validate(summary.document) if summary else None,
         calls=stands.calls.made,
         tokens=stands.tokens.prompt + stands.tokens.completion,
@@ -181,9 +191,10 @@ async def view(deps: Deps, run_id: str, *, user: str) -> SessionView:
     )
 
 
-def state_of(snapshot: RunSnapshot, *, waits: bool) -> str:
-    """Name a session's state: waiting, running, done, partial, failed or cancelled."""
-    return "waiting" if waits else standing(snapshot).state
+async def place_of(deps: Deps, run_id: str) -> int:
+    """Read a session's place in the waiting room, from 1; 0 when it does not wait."""
+    waiting = await deps.sessions.waiting()
+    return waiting.index(run_id) + 1 if run_id in waiting else 0
 
 
 async def sessions_of(deps: Deps, user: str, *, limit: int | None = None) -> list[SessionView]:
@@ -195,21 +206,33 @@ async def sessions_of(deps: Deps, user: str, *, limit: int | None = None) -> lis
     return views
 
 
-async def ask(deps: Deps, run_id: str, question: str, *, user: str) -> int:
+async def ask(deps: Deps, run_id: str, question: str, *, user: str, question_id: str = "") -> int:
     """Put a question before all agents in a round of its own, at once if the session has ended.
 
-    Returns the round. Raises BadInputError for an unknown session or an empty question.
+    Returns the round, the same one for the same `question_id`. Raises BadInputError for an unknown
+    or cancelled session and for an empty question; for a session that has ended also NoWorkerError,
+    and OverloadedError when no slot is free or the user has as many sessions as one may have.
     """
     snapshot = await snapshot_of(deps, run_id, user=user)
     discussion = snapshot.request.discussion
     text = question.strip()
     if not text or discussion is None:
         raise BadInputError("the question is empty", hint="castline discuss ask SESSION QUESTION")
-    asked = await deps.sessions.questions(run_id)
-    number = max([discussion.rounds, *(one.round for one in asked)]) + 1
-    before = tuple(step for step, state in snapshot.states.items() if state in OPEN)
-    rows, _ = round_rows(discussion, number, before)
-    await deps.sessions.add_question(run_id, QuestionDocument(question=text, round=number))
+    known = await deps.sessions.round_of(run_id, question_id, planned=discussion.rounds)
+    if known and turn_step(0, known) in snapshot.rows:
+        return known
+    if snapshot.cancelled:
+        raise BadInputError(f"session {run_id!r} was cancelled", hint="begin another one")
+    if snapshot.state == "finished":
+        await check_workers(deps, snapshot.request)
+        await take_slot_again(deps, run_id, user)
+    number = await deps.sessions.add_question(
+        run_id, text, planned=discussion.rounds, question_id=question_id or new_run_id()
+    )
+    before = {step for step, state in snapshot.states.items() if state in OPEN}
+    if number - 1 > discussion.rounds:  # its steps may have come after the snapshot
+        before.update(row.id for row in round_rows(discussion, number - 1, ())[0])
+    rows, _ = round_rows(discussion, number, tuple(sorted(before)))
     await deps.sessions.touch(run_id)
     due = await deps.ledger.append(run_id, rows)
     await send_ready(deps, run_id, due, snapshot.request)
@@ -219,17 +242,34 @@ async def ask(deps: Deps, run_id: str, question: str, *, user: str) -> int:
 OPEN = frozenset({"waiting", "running"})
 
 
-async def end(deps: Deps, run_id: str, *, user: str) -> None:
+async def take_slot_again(deps: Deps, run_id: str, user: str) -> None:
+    """Hold a slot while a session that has ended answers. Raises OverloadedError without one."""
+    entry = await deps.sessions.enter_again(run_id, user)
+    if entry.position < 0:
+        raise too_many(entry)
+    if entry.position:
+        raise OverloadedError(
+            "no slot is free for a question to a session that has ended",
+            queued_calls=0,
+            drain_s=None,
+            retry_after_s=RETRY_AFTER_S,
+            hint="ask again in a minute",
+        )
+
+
+async def end(deps: Deps, run_id: str, *, user: str) -> str:
     """Bring a session to its end: turns that have not begun are skipped, the summary is written.
 
-    One that waits is cancelled. Raises BadInputError for an unknown session.
+    One that waits is cancelled. Returns the state that it was in. Raises BadInputError for an
+    unknown session.
     """
-    await snapshot_of(deps, run_id, user=user)
-    if run_id in await deps.sessions.waiting():
+    snapshot = await snapshot_of(deps, run_id, user=user)
+    if await place_of(deps, run_id):
         await deps.sessions.leave(run_id)
         await deps.ledger.cancel(run_id)
-    else:
-        await deps.sessions.end(run_id)
+        return "waiting"
+    await deps.sessions.end(run_id)
+    return standing(snapshot).state
 
 
 async def events(
@@ -255,6 +295,17 @@ async def told_by(deps: Deps, run_id: str, event: StepEvent) -> SessionEvent | N
         return None
     if StepName.parse(event.step).is_turn:
         turn = TurnDocument.model_validate(stored.document)
-        return SessionEvent(id=event.id, kind="turn", turn=turn)
+        question = await question_of(deps, run_id, turn.round)
+        return SessionEvent(id=event.id, kind="turn", turn=turn, question=question)
     summary = SummaryDocument.model_validate(stored.document)
     return SessionEvent(id=event.id, kind="summary", summary=summary)
+
+
+async def question_of(deps: Deps, run_id: str, number: int) -> str:
+    """Read the question that a round answers; "" for a round of the discussion itself."""
+    discussion = (await deps.request(run_id)).discussion
+    planned = discussion.rounds if discussion else number
+    if number <= planned:
+        return ""
+    asked = await deps.sessions.questions(run_id, planned=planned)
+    return next((one.question for one in asked if one.round == number), "")

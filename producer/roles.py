@@ -7,6 +7,7 @@ from types import MappingProxyType
 
 from pydantic import ValidationError
 
+from producer.inputs import read_text
 from tasks.errors import BadInputError
 from tasks.schemas.discussions import PROMPT_CHARACTERS, Agent
 
@@ -53,6 +54,7 @@ BUILT_IN: Mapping[str, Agent] = MappingProxyType(
         )
     }
 )
+EXAMPLE = 'write [roles.skeptic] with prompt = "You doubt …"'
 DEFAULT = ("scientist", "economist", "ethicist", "critic", "moderator")
 
 
@@ -87,15 +89,11 @@ def read_roles(file: Path) -> dict[str, Agent]:
     Raises BadInputError that names the file, the role and what is wrong.
     """
     try:
-        tables = tomllib.loads(file.read_text(encoding="utf-8")).get("roles")
-    except (OSError, UnicodeDecodeError) as error:
-        raise BadInputError(f"cannot read {file}: {type(error).__name__}") from error
+        tables = tomllib.loads(read_text(file, what="roles file", hint=EXAMPLE)).get("roles")
     except tomllib.TOMLDecodeError as error:
-        raise BadInputError(f"{file} is not TOML: {error}") from error
+        raise BadInputError(f"{file} is not TOML: {error}", hint=EXAMPLE) from error
     if not isinstance(tables, dict) or not tables:
-        raise BadInputError(
-            f"{file} has no roles", hint='write [roles.skeptic] with prompt = "You doubt …"'
-        )
+        raise BadInputError(f"{file} has no roles", hint=EXAMPLE)
     return {name: role_of(file, name, table) for name, table in tables.items()}
 
 

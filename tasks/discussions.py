@@ -101,10 +101,9 @@ async def heard(
 
     In a round of questions the question comes first. Without `before`, everything.
     """
-    sessions = deps.sessions
-    rounds = await sessions.rounds(run_id) or discussion.rounds
-    questions = {one.round: one for one in await sessions.questions(run_id)}
-    last = rounds if before is None else before.slot
+    asked = await deps.sessions.questions(run_id, planned=discussion.rounds)
+    questions = {one.round: one for one in asked}
+    last = discussion.rounds + len(asked) if before is None else before.slot
     steps = [
         turn_step(agent, number)
         for number in range(1, last + 1)

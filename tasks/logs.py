@@ -20,7 +20,7 @@ import structlog
 from celery import signals
 
 QUIET = ("httpx", "aiohttp.access", "celery.worker.strategy", "celery.app.trace", "asyncio")
-EXTRAS = ("run", "step", "alert", "calls", "tokens", "seconds", "attempt", "model")
+EXTRAS = ("run", "session", "step", "alert", "calls", "tokens", "seconds", "attempt", "model")
 MOST_BUFFERED = 5000
 MOST_CHARACTERS = 8000
 SHORTEST_SECRET = 6

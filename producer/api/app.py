@@ -10,7 +10,7 @@ from fastapi import FastAPI
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 
-from producer.api import analyses, discussions, events, health, limits, problems, runs
+from producer.api import analyses, discussions, docs_page, events, health, limits, problems, runs
 from producer.api.door import Door
 from producer.api.schema import described
 from producer.api.site import Opener, site_on
@@ -49,6 +49,7 @@ def create_app(settings: Settings, *, opened: Opener = open_deps) -> FastAPI:
         description=ABOUT,
         lifespan=living,
         middleware=[*pages_allowed(settings), Middleware(Door)],
+        docs_url=None,  # ours needs no other server
         redoc_url=None,
         telemetry={"tracing": False, "metrics": False, "logs": False},  # bodies are prompts
     )
@@ -61,6 +62,7 @@ def create_app(settings: Settings, *, opened: Opener = open_deps) -> FastAPI:
         events.router,
         limits.router,
         health.router,
+        docs_page.router,
     ):
         app.include_router(router)
     return app

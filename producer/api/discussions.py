@@ -129,9 +129,19 @@ async def show_one(run_id: OwnSession, site: ThisSite, caller: Caller) -> Sessio
 
 
 @router.post("/{run_id}/questions", status_code=202)
-async def ask(run_id: OwnSession, body: QuestionBody, site: ThisSite, caller: Caller) -> Asking:
+async def ask(
+    run_id: OwnSession,
+    body: QuestionBody,
+    site: ThisSite,
+    caller: Caller,
+    key: IdempotencyKey = None,
+) -> Asking:
     """Put a question before all agents, in a round of its own, even after the end."""
-    number = await discussions.ask(site.deps, run_id, body.question, user=user_of(caller))
+    what = f"POST /discussions/{run_id}/questions"
+    async with once(site, caller, key=key, what=what, body=body) as making:
+        number = await discussions.ask(
+            site.deps, run_id, body.question, user=user_of(caller), question_id=making.run_id
+        )
     return Asking(session=run_id, round=number)
 
 

@@ -16,6 +16,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from producer.api import docs_page
 from producer.api.problems import problem, problem_of, redis_problem
 from producer.api.site import Site
 from tasks import measures
@@ -23,7 +24,7 @@ from tasks.errors import CastlineError
 
 log = logging.getLogger("castline.api")
 
-OPEN = frozenset({"/health", "/ready", "/docs", "/openapi.json"})
+OPEN = frozenset({"/health", "/ready", "/openapi.json"}) | docs_page.PATHS
 WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
 MIB = 1024 * 1024
 BODY_BYTES = MIB // 2
@@ -74,9 +75,12 @@ class Visit:
         )
 
     def _run(self) -> dict[str, str]:
-        """Name the caller's own run that was asked about; of somebody else's nothing is noted."""
+        """Name the caller's own run or session; of somebody else's nothing is noted."""
         run = self.scope.get("path_params", {}).get("run_id", "")
-        return {"run": run} if run and 200 <= self.status < 300 else {}
+        if not run or not 200 <= self.status < 300:
+            return {}
+        discusses = self.scope["path"].startswith("/discussions/")
+        return {"run": run, "session": run} if discusses else {"run": run}
 
 
 class Door:

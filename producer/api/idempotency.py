@@ -34,8 +34,8 @@ IdempotencyKey = Annotated[
         alias="Idempotency-Key",
         min_length=1,
         max_length=255,
-        description="The same key with the same body makes one run, however often it is sent; "
-        "remembered for a day.",
+        description="The same key with the same body is carried out once, however often it is "
+        "sent; remembered for a day.",
     ),
 ]
 

@@ -1,4 +1,4 @@
-"""The OpenAPI description: FastAPI's own, with our problems where it writes its errors."""
+"""The OpenAPI description: FastAPI's, with our problems and sentences where it has its own."""
 
 from typing import Any
 
@@ -26,6 +26,7 @@ def described(app: FastAPI) -> dict[str, Any]:
         for path, operations in schema["paths"].items():
             for operation in operations.values():
                 with_problems(operation, keyed=path not in OPEN)
+                with_sentence(operation)
         app.openapi_schema = schema
     return app.openapi_schema
 
@@ -40,6 +41,12 @@ def with_problems(operation: dict[str, Any], *, keyed: bool) -> None:
     if any(one["in"] == "path" for one in operation.get("parameters", ())):
         answers["404"] = problem_answer("There is no such thing, or it is not yours.")
     answers["default"] = problem_answer("Anything else that went wrong.")
+
+
+def with_sentence(operation: dict[str, Any]) -> None:
+    """Say in a list what an operation does: its first sentence, where FastAPI has a bare name."""
+    first, _, rest = operation["description"].partition("\n")
+    operation["summary"], operation["description"] = first.rstrip("."), rest.strip()
 
 
 def problem_answer(description: str) -> dict[str, Any]:

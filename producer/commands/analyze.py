@@ -76,14 +76,14 @@ def analyze(
 ) -> None:
     """Analyse topics in rounds: a search for each, then an analysis.
 
-    The file is written after every round. Ctrl-C or SIGTERM begins no more topics and waits for
-    those under way; a second one waits for nothing.
+    The file is written after every round. Ctrl-C or SIGTERM: no more topics are
+    begun, those under way are waited for; a second one waits for nothing.
     """
     if topics == ["-"]:
         topics, topics_file = [], "-"
     chosen, twice = cleaned([*given(topics), *from_file(topics_file)])
     if twice:
-        say(f"{len(twice)} topics were given more than once and are analysed once: {some(twice)}")
+        say(f"Given more than once, analysed once: {some(twice)}")
     order = order_of(
         analysis={
             "topics": chosen, "timeout_s": timeout, "max_retries": max_retries,
@@ -145,9 +145,9 @@ def default_path() -> Path:
 
 
 def some(texts: tuple[str, ...]) -> str:
-    """Show the first few."""
+    """Show the first few, and say how many more there are."""
     shown = ", ".join(repr(text[:40]) for text in texts[:3])
-    return shown + (", …" if len(texts) > 3 else "")
+    return shown + (f" and {len(texts) - 3:,} more" if len(texts) > 3 else "")
 
 
 @dataclass

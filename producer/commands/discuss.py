@@ -13,7 +13,7 @@ from rich.table import Table
 from producer import discussions, session
 from producer.commands.options import AsJson, Detach, Language, Priority
 from producer.console import DONE, WITH_FAILURES, data_console, print_json, reporting, say
-from producer.discussions import SessionEvent, SessionView
+from producer.discussions import SessionView
 from producer.following import Interruption, interruptible
 from producer.roles import chosen_agents
 from tasks.deps import Deps
@@ -38,6 +38,12 @@ ENDINGS: dict[Ending, str] = {
 }
 
 
+ENDING_NOW = {
+    "waiting": "leaves the waiting room; it is cancelled.",
+    "running": "ends after the turn under way, with a summary.",
+}
+
+
 def whoami(user: str) -> str:
     """Name the user: the one given, else who is logged in."""
     return user or getpass.getuser()
@@ -49,7 +55,7 @@ def start(
     topic: Annotated[str, typer.Option("--topic", help="What is discussed.")],
     role: Annotated[list[str], typer.Option("--role", help="Who takes part, in order.")] = [],
     roles_file: Annotated[
-        Path | None, typer.Option("--roles-file", help="TOML with [roles.NAME] tables.")
+        Path | None, typer.Option("--roles-file", help="TOML with tables \\[roles.NAME].")
     ] = None,
     rounds: Annotated[int, typer.Option("--rounds", help="Rounds at most.")] = 3,
     order: Annotated[
@@ -80,7 +86,7 @@ def start(
 
     async def begin(deps: Deps) -> int:
         begun = await discussions.start(deps, request)
-        say(f"Session {begun.session}" + place_text(begun))
+        say(f"Session {begun.session}{place_text(begun) if detach else ''}")
         if detach:
             if as_json:
                 print_json(begun)
@@ -160,11 +166,11 @@ def end(name: SessionId, user: User = "", as_json: AsJson = False) -> None:
     """Bring a session to its end; what was said is summed up."""
 
     async def stop(deps: Deps) -> int:
-        await discussions.end(deps, name, user=whoami(user))
+        before = await discussions.end(deps, name, user=whoami(user))
         if as_json:
             print_json(await discussions.view(deps, name, user=whoami(user)))
         else:
-            say(f"Session {name} ends after the turn under way, with a summary.")
+            say(f"Session {name} {ENDING_NOW.get(before, 'had ended before.')}")
         return DONE
 
     raise typer.Exit(session.run(stop))
@@ -181,6 +187,8 @@ async def follow(deps: Deps, name: str, user: str, *, as_json: bool, first_round
         print_json(seen)
     if interruption.code != DONE:
         return interruption.code
+    if not as_json:
+        tell_failures(seen)
     return DONE if seen.state == "done" else WITH_FAILURES
 
 
@@ -194,19 +202,42 @@ async def tell_events(
     quiet: bool,
 ) -> None:
     """Print turns as they come, from a round on, until the session has ended."""
+    place, told = 0, first_round
     async for event in discussions.events(deps, name, user=user):
         if interruption.stop.is_set():
             return
-        if event is not None and not quiet:
-            tell(event, first_round)
+        if quiet:
+            continue
+        if event is None:
+            place = await tell_place(deps, name, before=place)
+        elif event.turn is None:
+            tell_summary(event.summary if not first_round else None)
+        elif event.turn.round >= first_round:
+            tell_question(event.question if event.turn.round > told else "")
+            tell_turn(event.turn)
+            told = event.turn.round
 
 
-def tell(event: SessionEvent, first_round: int = 0) -> None:
-    """Print one thing that was said in these rounds; the summary was before any question."""
-    if event.turn is not None and event.turn.round >= first_round:
-        tell_turn(event.turn)
-    elif event.summary is not None and not first_round:
-        show_summary(event.summary)
+async def tell_place(deps: Deps, name: str, *, before: int) -> int:
+    """Say which place in the waiting room a session has, when it has moved; returns it."""
+    place = await discussions.place_of(deps, name)
+    if place and place != before:
+        say(f"It waits: place {place}")
+    return place
+
+
+def tell_question(question: str) -> None:
+    """Print a question from outside, if there is one."""
+    if question:
+        data_console.print(f"\n[bold]Question[/bold]\n{escape(question)}\n")
+
+
+def tell_failures(seen: SessionView) -> None:
+    """Say why a session has not come to its end with everything."""
+    if seen.state == "cancelled":
+        say("The session was cancelled.")
+    for failure in seen.failures:
+        say(failure)
 
 
 def tell_turn(turn: TurnDocument) -> None:
@@ -216,8 +247,10 @@ def tell_turn(turn: TurnDocument) -> None:
         data_console.print(f"[bold]{escape(heading)}[/bold]\n{escape(turn.text)}\n")
 
 
-def show_summary(summary: SummaryDocument) -> None:
-    """Print what came of it."""
+def tell_summary(summary: SummaryDocument | None) -> None:
+    """Print what came of it, if there is anything."""
+    if summary is None:
+        return
     why = ENDINGS[summary.ended_by]
     data_console.print(f"[bold]Summary[/bold] (AI-generated), {why}\n{escape(summary.summary)}")
     for label, texts in (("Agreed", summary.agreements), ("Open", summary.disagreements)):
@@ -227,19 +260,19 @@ def show_summary(summary: SummaryDocument) -> None:
 
 def show_view(seen: SessionView) -> None:
     """Print a session whole."""
-    data_console.print(f"[bold]{escape(seen.topic)}[/bold] ({seen.state}{place_text(seen)})\n")
-    asked = {question.round: question.question for question in seen.questions}
-    planned = [turn for turn in seen.turns if turn.round < min(asked, default=10**6)]
-    for turn in planned:
-        tell_turn(turn)
-    if seen.summary:
-        show_summary(seen.summary)
-    for turn in seen.turns[len(planned) :]:
-        if turn.agent == seen.agents[0]:
-            data_console.print(f"\n[bold]Question[/bold]\n{escape(asked[turn.round])}\n")
-        tell_turn(turn)
-    for failure in seen.failures:
-        say(failure)
+    place = f", place {seen.position}" if seen.position else ""
+    data_console.print(f"[bold]{escape(seen.topic)}[/bold] ({seen.state}{place})\n")
+    answers = {question.round for question in seen.questions}
+    for turn in seen.turns:
+        if turn.round not in answers:
+            tell_turn(turn)
+    tell_summary(seen.summary)
+    for question in seen.questions:
+        tell_question(question.question)
+        for turn in seen.turns:
+            if turn.round == question.round:
+                tell_turn(turn)
+    tell_failures(seen)
 
 
 def place_text(seen: SessionView) -> str:

@@ -4,7 +4,7 @@ from typing import Literal
 
 from tasks.schemas.batches import BatchStanding
 from tasks.schemas.frozen import Frozen
-from tasks.schemas.plan import RunState, StepKind, StepState
+from tasks.schemas.plan import RunState, StepState
 
 
 class ItemCounts(Frozen):
@@ -68,6 +68,5 @@ class StepEvent(Frozen):
     step: str
     state: StepState | Literal["finished"]
     at_ms: int
-    kind: StepKind | None = None
     persona: int | None = None
     note: str = ""

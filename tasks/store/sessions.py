@@ -19,7 +19,7 @@ LEASE_MS = 120_000
 
 @dataclass(frozen=True, kw_only=True)
 class SessionState:
-    """What decides whether a discussion goes on; `age_s` counts from its beginning."""
+    """What decides whether a discussion goes on; `age_s` counts from when it was let in."""
 
     ended: bool
     tokens: int
@@ -56,6 +56,11 @@ class Sessions:
     async def enter(self, run_id: str, user: str) -> Entry:
         """Take a slot, or a place in the waiting room; one user has at most so many of both."""
         position, held = await self._call("enter", run_id, user)
+        return Entry(position=int(position), held=int(held))
+
+    async def enter_again(self, run_id: str, user: str) -> Entry:
+        """Take a slot for a session that has ended; without a free one it gets no place to wait."""
+        position, held = await self._call("again", run_id, user)
         return Entry(position=int(position), held=int(held))
 
     async def promote(self) -> list[str]:
@@ -95,37 +100,45 @@ class Sessions:
         """Read what decides whether a discussion goes on."""
         run = keys.RunKeys(run_id).run
         async with self._redis.pipeline(transaction=False) as pipe:
-            pipe.hmget(
-                run, ["discussion_ended", "tokens_prompt", "tokens_completion", "created_ms"]
-            )
+            pipe.hmget(run, ["discussion_ended", "tokens_prompt", "tokens_completion", "opened_ms"])
             pipe.time()
-            (over, prompt, completion, created), (seconds, micros) = await pipe.execute()
+            (over, prompt, completion, opened), (seconds, micros) = await pipe.execute()
         now_ms = int(seconds) * 1000 + int(micros) // 1000
         return SessionState(
             ended=over == "1",
             tokens=int(float(prompt or 0) + float(completion or 0)),
-            age_s=(now_ms - int(created or now_ms)) / 1000,
+            age_s=(now_ms - int(opened or now_ms)) / 1000,
         )
 
     async def end(self, run_id: str) -> None:
         """Ask a discussion to come to its end: turns that have not begun are skipped."""
         await self._redis.hset(keys.RunKeys(run_id).run, "discussion_ended", "1")
 
-    async def add_question(self, run_id: str, question: QuestionDocument) -> None:
-        """Note a question and how many rounds there are with it."""
-        async with self._redis.pipeline(transaction=True) as pipe:
-            pipe.rpush(keys.session_questions(run_id), question.model_dump_json())
-            pipe.hset(keys.RunKeys(run_id).run, "rounds", question.round)
-            await pipe.execute()
+    async def add_question(
+        self, run_id: str, question: str, *, planned: int, question_id: str
+    ) -> int:
+        """Note a question behind all others; returns its round, after the planned ones.
 
-    async def questions(self, run_id: str) -> list[QuestionDocument]:
-        """Read the questions, oldest first."""
-        texts = await self._redis.lrange(keys.session_questions(run_id), 0, -1)
-        return [QuestionDocument.model_validate(json.loads(text)) for text in texts]
+        One that is there already, by its id, keeps its round.
+        """
+        known = await self.round_of(run_id, question_id, planned=planned)
+        entry = json.dumps({"id": question_id, "question": question})
+        name = keys.session_questions(run_id)
+        return known or planned + int(await self._redis.rpush(name, entry))
 
-    async def rounds(self, run_id: str) -> int:
-        """Read how many rounds there are by now; 0 before the first question."""
-        return int(await self._redis.hget(keys.RunKeys(run_id).run, "rounds") or 0)
+    async def round_of(self, run_id: str, question_id: str, *, planned: int) -> int:
+        """Find the round of a question by its id; 0 when it is not there."""
+        entries = await self._redis.lrange(keys.session_questions(run_id), 0, -1)
+        ids = [json.loads(entry).get("id") for entry in entries]
+        return planned + 1 + ids.index(question_id) if question_id in ids else 0
+
+    async def questions(self, run_id: str, *, planned: int) -> list[QuestionDocument]:
+        """Read the questions, oldest first: a round each, after the planned ones."""
+        entries = await self._redis.lrange(keys.session_questions(run_id), 0, -1)
+        return [
+            QuestionDocument(question=json.loads(entry)["question"], round=number)
+            for number, entry in enumerate(entries, planned + 1)
+        ]
 
     async def forget_idle(self, idle_ms: int) -> "Removed":
         """Remove every key of sessions that nothing has happened in for so long."""

@@ -1,4 +1,4 @@
-"""The documentation's page in a real Chromium: its instance is killed, and it misses nothing."""
+"""The API in a real Chromium: its own page, and a page whose instance is killed misses nothing."""
 
 import re
 from collections.abc import Iterator
@@ -86,3 +86,31 @@ def test_a_page_that_is_not_named_reads_nothing(
         )
     page.close()
     assert said == "TypeError"
+
+
+def test_the_page_of_all_operations_comes_from_the_instance_and_tries_them(
+    farm: Farm, chromium: Browser
+) -> None:
+    key = str(farm.castline.json("api-key", "create", "reader")["key"])
+    page = chromium.new_page()
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    with api_on(farm.castline) as api:
+        paths = httpx.get(f"{api.url}/openapi.json").json()["paths"]
+        page.goto(f"{api.url}/docs")
+        page.wait_for_selector(".opblock")
+        assert page.locator(".opblock").count() == sum(len(methods) for methods in paths.values())
+        page.click("button.authorize")
+        page.fill(".auth-container input", key)
+        page.click(".auth-btn-wrapper .authorize")
+        page.click(".btn-done")
+        block = page.locator(".opblock", has_text="/limits")
+        block.locator(".opblock-summary-control").click()
+        block.locator(".try-out__btn").click()
+        block.locator(".execute").click()
+        answer = block.locator(".live-responses-table")
+        answer.wait_for()
+        assert answer.locator(".response-col_status").last.inner_text().split()[0] == "200"
+        assert '"name": "reader"' in answer.inner_text()
+    page.close()
+    assert [url for url in asked if not url.startswith((api.url, "data:"))] == []

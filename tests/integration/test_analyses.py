@@ -200,7 +200,7 @@ def test_a_second_ctrl_c_waits_for_nothing_and_still_writes_the_file(slow: Farm)
 def test_results_of_a_round_can_be_written_later_and_watch_knows_topics(slow: Farm) -> None:
     done = slow.castline.run("analyze", "--topics", "one", "two", "one", "--output", "two.json")
     assert done.returncode == 0, done.stderr
-    assert "given more than once" in done.stderr
+    assert "Given more than once" in done.stderr
     run_id = read(slow, "two.json")["summary"]["config"]["rounds"][0]["run_id"]
     status = slow.castline.json("watch", run_id)
     assert status["topics"] == {"total": 2, "done": 2, "failed": 0}

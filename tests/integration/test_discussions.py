@@ -3,7 +3,9 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator, Iterator
+from typing import Any
 
+import httpx
 import pytest
 
 from producer import discussions
@@ -17,6 +19,8 @@ from tasks.observing.looking import session_counts
 from tasks.schemas.discussions import Discussion
 from tasks.schemas.plan import Request
 from tasks.settings import Settings
+from tasks.store.api_keys import ApiKeys
+from tests.api_client import api_on
 from tests.chaos.farm import Farm, farm_in
 from tests.sending import sending_to
 
@@ -65,28 +69,68 @@ async def ended(deps: Deps, session: str, user: str) -> discussions.SessionView:
             await asyncio.sleep(0.2)
 
 
-async def test_120_discussions_share_100_slots_and_nothing_else(deps: Deps) -> None:
-    users = {f"user{number}": f"mark{number}x" for number in range(SESSIONS)}
+async def test_120_discussions_of_120_keys_share_100_slots_and_nothing_else(
+    site: Farm, deps: Deps
+) -> None:
+    made = [await ApiKeys(deps.redis).create("k", rpm=0, runs=0) for _ in range(SESSIONS)]
+    tokens = {f"mark{number}x": token for number, (_, token) in enumerate(made)}
     await RedisRules(deps.redis).block(PROVIDER, 300)  # nobody is answered before all have begun
-    begun = [await discussions.start(deps, asked(u, m)) for u, m in users.items()]
-    waited = [view.session for view in begun if view.position]
-    assert [view.position for view in begun] == [0] * SLOTS + list(range(1, SESSIONS - SLOTS + 1))
-    await deps.redis.hset(gate_keys.rates(PROVIDER), "blocked_until", 0)
-    watching = asyncio.create_task(watch_active(deps))
-    views = [await ended(deps, v.session, u) for v, u in zip(begun, users, strict=True)]
-    watching.cancel()
+    with api_on(site.castline) as api:
+        async with httpx.AsyncClient(base_url=api.url, timeout=60) as client:
+            begun = await asyncio.gather(*(post(client, m, token) for m, token in tokens.items()))
+            await deps.redis.hset(gate_keys.rates(PROVIDER), "blocked_until", 0)
+            watching = asyncio.create_task(watch_active(deps))
+            views = [
+                await ended_at(client, one["session"], token)
+                for one, token in zip(begun, tokens.values(), strict=True)
+            ]
+            watching.cancel()
+            other = await client.get(f"/discussions/{begun[0]['session']}", headers=as_(made[1][1]))
+    assert other.status_code == 404
+    places = sorted(one["position"] for one in begun)
+    assert places == [0] * SLOTS + list(range(1, SESSIONS - SLOTS + 1))
     assert max(MOST) <= SLOTS
-    for view, marker in zip(views, users.values(), strict=True):
-        assert view.state == "done", view.failures
-        text = " ".join([*(turn.text for turn in view.turns), str(view.summary)])
+    for view, marker in zip(views, tokens, strict=True):
+        assert view["state"] == "done", view["failures"]
+        text = " ".join([*(turn["text"] for turn in view["turns"]), str(view["summary"])])
         assert marker in text
-        assert not any(other in text for other in users.values() if other != marker)
-    for view in views:
-        await check_log(deps, view.session, {v.session for v in views}, [*users, *users.values()])
-    let_in = [await began_ms(deps, session) for session in waited]
+        assert not any(word in text for word in tokens if word != marker)
+    ids = {view["session"] for view in views}
+    for session in ids:
+        await check_log(deps, session, ids, [*tokens, *tokens.values()])
+    waited = sorted((one for one in begun if one["position"]), key=lambda one: one["position"])
+    let_in = [await began_ms(deps, one["session"]) for one in waited]
     assert let_in == sorted(let_in), "the waiting room was not first come, first served"
+    await check_clean_up(deps, ids)
+
+
+async def post(client: httpx.AsyncClient, marker: str, token: str) -> dict[str, Any]:
+    """Begin a discussion whose marker the simulated model echoes."""
+    body = {"topic": f"What is a good clock?\nmarker: {marker}", "rounds": 1,
+            "roles": ["scientist", "critic"]}  # fmt: skip
+    answer = await client.post("/discussions", json=body, headers=as_(token))
+    assert answer.status_code == 202, answer.text
+    return dict(answer.json())
+
+
+def as_(token: str) -> dict[str, str]:
+    """Name who asks."""
+    return {"Authorization": f"Bearer {token}"}
+
+
+async def ended_at(client: httpx.AsyncClient, session: str, token: str) -> dict[str, Any]:
+    """Wait over HTTP until a session has ended."""
+    async with asyncio.timeout(120):
+        while True:
+            answer = await client.get(f"/discussions/{session}", headers=as_(token))
+            if answer.json()["state"] not in ("waiting", "running"):
+                return dict(answer.json())
+            await asyncio.sleep(0.2)
+
+
+async def check_clean_up(deps: Deps, ids: set[str]) -> None:
+    """Remove idle sessions; see that nothing is left of these, and that it was counted."""
     removed = await deps.sessions.forget_idle(-1000)
-    ids = {view.session for view in views}
     assert set(removed.sessions) >= ids
     left = [key async for key in deps.redis.scan_iter() if any(name in key for name in ids)]
     assert left == []
@@ -101,15 +145,17 @@ async def test_120_discussions_share_100_slots_and_nothing_else(deps: Deps) -> N
 async def check_log(deps: Deps, session: str, sessions: set[str], never: list[str]) -> None:
     """See that a session's log has all of its work, nobody else's, and nothing that was said."""
     async with asyncio.timeout(30):
-        while True:  # a worker ships every half second
-            lines = await newest(deps, Wanted(run=session), count=100)
-            if len([line for line in lines if line.entry["event"] == "done"]) == 3:
+        while True:  # a process ships every half second
+            lines = [line.entry for line in await newest(deps, Wanted(run=session), count=500)]
+            work = [entry for entry in lines if "step" in entry]
+            if len([entry for entry in work if entry["event"] == "done"]) == 3:
                 break
             await asyncio.sleep(0.1)
-    for line in lines:
-        assert line.entry["run"] == line.entry["session"] == session
-        assert {"step", "task_id", "service"} <= line.entry.keys()
-    text = json.dumps([line.entry for line in lines])
+    assert all(entry["run"] == entry["session"] == session for entry in lines)
+    assert all({"task_id", "service"} <= entry.keys() for entry in work)
+    asked = [entry for entry in lines if entry["service"].startswith("api-")]
+    assert len(work) + len(asked) == len(lines) > len(work) > 0
+    text = json.dumps(lines)
     assert [other for other in sessions - {session} if other in text] == []
     assert [word for word in never if word in text] == []
 
@@ -125,9 +171,9 @@ async def watch_active(deps: Deps) -> None:
 
 
 async def began_ms(deps: Deps, session: str) -> int:
-    """Read when a session was opened for work."""
-    entries = await deps.redis.xrange(f"castline:run:{session}:events", count=1)
-    return int(entries[0][1]["at"])
+    """Read when a session was let in; its first event is that it waits."""
+    events = await deps.reader.history(session)
+    return next(event.at_ms for event in events if (event.step, event.state) == ("", "running"))
 
 
 async def test_somebody_elses_session_does_not_exist(deps: Deps) -> None:
@@ -204,3 +250,34 @@ async def test_the_command_line_shows_a_session_and_says_what_it_is_not(site: Fa
     for wrong in (["--role", "wizard"], ["--rounds", "-1"], ["--order", "chaos"]):
         refused = run("discuss", "start", "--topic", "x", *wrong)
         assert refused.returncode == 2, wrong
+
+
+async def test_who_follows_is_told_the_questions_and_that_it_was_cancelled(site: Farm) -> None:
+    run = site.castline.run
+    session = begun_by(site, "--rounds", "1")
+    assert run("discuss", "ask", session, "Who winds it?", "--user", "p").returncode == 0
+    followed = run("discuss", "show", session, "--follow", "--user", "p").stdout
+    said = [
+        line for line in followed.splitlines() if line in ("Question", "Who winds it?")
+        or line.startswith(("critic ·", "Summary"))
+    ]  # fmt: skip
+    assert said == [
+        "critic · round 1",
+        "Summary (AI-generated), after all rounds",
+        *("Question", "Who winds it?", "critic · round 2"),
+    ]
+    assert "had ended before" in run("discuss", "end", session, "--user", "p").stderr
+    cancelled = begun_by(site, "--rounds", "30")
+    run("cancel", cancelled)
+    followed = run("discuss", "show", cancelled, "--follow", "--user", "p")
+    assert (followed.returncode, "was cancelled" in followed.stderr) == (1, True)
+    assert run("discuss", "ask", cancelled, "Why?", "--user", "p").returncode == 2
+
+
+def begun_by(site: Farm, *options: str) -> str:
+    """Begin a session of user p with one agent; returns its id."""
+    begun = site.castline.json(
+        "discuss", "start", "--topic", "Clocks", "--role", "critic", "--user", "p", "--detach",
+        *options,
+    )  # fmt: skip
+    return str(begun["session"])

@@ -44,7 +44,7 @@ async def ending(
 ) -> str | None:  # fmt: skip
     """Say what ends a discussion of three rounds before a turn of round `number`."""
     seconds, _ = await redis.time()
-    run = {"created_ms": int(seconds) * 1000, **(fields or {})}
+    run = {"opened_ms": int(seconds) * 1000, **(fields or {})}
     await redis.hset(keys.RunKeys(RUN).run, mapping=run)
     discussion = Discussion(topic="Clocks", agents=chosen_agents([], None), rounds=3, **stops)
     deps: Any = Only(Sessions(redis))
@@ -69,7 +69,7 @@ async def test_a_token_budget_ends_it(redis: Any) -> None:
 
 async def test_time_ends_it(redis: Any) -> None:
     seconds, _ = await redis.time()
-    old = {"created_ms": (int(seconds) - 90) * 1000}
+    old = {"opened_ms": (int(seconds) - 90) * 1000}
     assert await ending(redis, turn(), fields=old, seconds=60) == "time"
     assert await ending(redis, turn(), fields=old) is None
 

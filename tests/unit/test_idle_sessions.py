@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 from fakeredis import FakeAsyncRedis
 
-from tasks.schemas.discussions import QuestionDocument
 from tasks.settings import Settings
 from tasks.store import keys
 from tasks.store.sessions import Sessions
@@ -42,7 +41,7 @@ async def redis(anyio_backend: str) -> AsyncIterator[Any]:
         run = keys.RunKeys(session).run
         await client.delete(run)
         await client.hset(run, "state", "finished")
-        await sessions.add_question(session, QuestionDocument(question="Why?", round=2))
+        await sessions.add_question(session, "Why?", planned=1, question_id="q")
         await client.zadd(keys.SESSIONS_SEEN, {session: (int(seconds) - idle_s) * 1000})
     yield client
     await client.aclose()

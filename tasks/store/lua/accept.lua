@@ -9,7 +9,7 @@ for _, step in ipairs(redis.call('LRANGE', R.held, 0, -1)) do held[step] = true 
 local needs = {}
 local all = redis.call('HGETALL', R.needs)
 for i = 1, #all, 2 do needs[all[i]] = tonumber(all[i + 1]) end
-redis.call('HSET', R.run, 'state', 'running')
+redis.call('HSET', R.run, 'state', 'running', 'opened_ms', now)
 redis.call('HDEL', R.run, 'submitter')
 redis.call('HSET', LOAD, run_id, ARGV[6])
 local ready = {}

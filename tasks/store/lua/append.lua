@@ -1,7 +1,7 @@
 -- Adds steps to a run that goes on or has ended: ARGV[4]: grace ms, then id, row and the steps that it
 -- waits for (JSON) of each. What is there already stays. Returns the steps that are due at once.
 if redis.call('EXISTS', R.run) == 0 then return {} end
-local grace_ms, due = tonumber(ARGV[4]), {}
+local grace_ms, due, added = tonumber(ARGV[4]), {}, 0
 for i = 5, #ARGV, 3 do
   local step, row = ARGV[i], ARGV[i + 1]
   if redis.call('HSETNX', R.rows, step, row) == 1 then
@@ -18,6 +18,7 @@ for i = 5, #ARGV, 3 do
     redis.call('HSET', R.state, step, 'waiting')
     redis.call('HSET', R.needs, step, left)
     redis.call('HINCRBY', R.run, 'steps', 1)
+    added = added + 1
     count_open(step, 1)
     if left == 0 then
       make_due(step, now + grace_ms)
@@ -25,7 +26,7 @@ for i = 5, #ARGV, 3 do
     end
   end
 end
-if redis.call('HGET', R.run, 'state') == 'finished' then
+if added > 0 and redis.call('HGET', R.run, 'state') == 'finished' then
   redis.call('HSET', R.run, 'state', 'running')
   redis.call('HDEL', R.run, 'finished_ms')
   emit('', 'running', 'more')

@@ -1,7 +1,7 @@
 -- Slots of discussion sessions and the waiting room before them.
 -- KEYS: active (sorted set: session -> end of its lease), waiting (sorted set: session -> arrival),
 -- users (hash: session -> user), seen (sorted set: session -> last activity), counts (hash).
--- ARGV: what (enter, promote, leave, hold, touch), session, user, slots, most of one user, lease ms.
+-- ARGV: what (enter, again, promote, leave, hold, touch), session, user, slots, most of one user, lease ms.
 local active, waiting, users, seen, counts = unpack(KEYS)
 local what, session, user = ARGV[1], ARGV[2], ARGV[3]
 local slots, each, lease_ms = tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6])
@@ -31,6 +31,14 @@ if what == 'enter' then
   end
   redis.call('ZADD', waiting, redis.call('HINCRBY', counts, 'arrivals', 1), session)
   return {redis.call('ZCARD', waiting), held + 1}
+elseif what == 'again' then
+  if redis.call('ZSCORE', active, session) then return {0, 1} end
+  local held = held_by(user)
+  if held >= each then return {-1, held} end
+  local busy = redis.call('ZCARD', waiting) + redis.call('ZCARD', active)
+  if busy >= slots then return {busy - slots + 1, held} end
+  redis.call('ZADD', active, now + lease_ms, session)
+  return {0, held + 1}
 elseif what == 'promote' then
   local promoted = {}
   while redis.call('ZCARD', active) < slots do

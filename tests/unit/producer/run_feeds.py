@@ -52,7 +52,6 @@ def event(row: StepRow, state: StepState, *, at_s: float = 0.0, note: str = "") 
         step=row.id,
         state=state,
         at_ms=1_790_000_000_000 + int(at_s * 1000),
-        kind=row.kind,
         persona=row.persona,
         note=note,
     )

@@ -1,4 +1,4 @@
-"""Discussions as a person reads them in 80 columns."""
+"""Discussions as a person reads them."""
 
 import io
 
@@ -7,7 +7,7 @@ from rich.console import Console
 
 from producer.commands import discuss
 from producer.discussions import SessionView
-from tasks.schemas.discussions import SummaryDocument
+from tasks.schemas.discussions import QuestionDocument, SummaryDocument, TurnDocument
 
 SESSION = "20261126-141332-t2jrabcd"
 
@@ -36,10 +36,39 @@ def test_each_session_is_one_line_and_only_its_topic_is_cut() -> None:
 def test_a_summary_says_why_it_ended_and_keeps_its_indent(monkeypatch: pytest.MonkeyPatch) -> None:
     told = io.StringIO()
     monkeypatch.setattr(discuss, "data_console", Console(file=told, width=40))
-    discuss.show_summary(
+    discuss.tell_summary(
         SummaryDocument(summary="Keep it.", agreements=("tick " * 20,), ended_by="consensus")
     )
     first, text, *agreed = told.getvalue().splitlines()
     assert (first, text) == ("Summary (AI-generated), as all agreed", "Keep it.")
     assert len(agreed) > 2
     assert all(line.startswith("  ") for line in agreed)
+
+
+def test_each_question_comes_before_its_answers_also_one_that_has_none_yet(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    told = io.StringIO()
+    monkeypatch.setattr(discuss, "data_console", Console(file=told, width=80))
+    discuss.show_view(
+        session(position=2).model_copy(
+            update={
+                "topic": "Clocks",
+                "turns": tuple(
+                    TurnDocument(agent="critic", round=number, text=f"Said {number}.")
+                    for number in (1, 2)
+                ),
+                "questions": tuple(
+                    QuestionDocument(question=f"Asked {number}?", round=number) for number in (2, 3)
+                ),
+                "summary": SummaryDocument(summary="Keep it."),
+            }
+        )
+    )
+    assert [line for line in told.getvalue().splitlines() if line] == [
+        "Clocks (waiting, place 2)",
+        *("critic · round 1", "Said 1."),
+        *("Summary (AI-generated), after all rounds", "Keep it."),
+        *("Question", "Asked 2?", "critic · round 2", "Said 2."),
+        *("Question", "Asked 3?"),
+    ]

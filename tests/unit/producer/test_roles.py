@@ -28,7 +28,8 @@ def test_a_file_adds_roles_and_alone_replaces_the_default_ones(tmp_path: Path) -
     ("text", "said"),
     [
         ("not toml [", "is not TOML"),
-        ("", "has no roles"),
+        ("", "is empty"),
+        ("[other]", "has no roles"),
         ("[roles.x]\nmoderator = true", "roles.x.prompt"),
         ("[roles.x]\nprompt = 5", "roles.x.prompt"),
         ('[roles.x]\nprompt = "p"\nmood = "sad"', "roles.x.mood"),

@@ -137,7 +137,7 @@ async def whole(redis: Any) -> dict[str, Any]:
     k = keys.RunKeys(RUN)
     fields = await redis.hgetall(k.run)
     return {
-        "run": {name: fields[name] for name in fields if name != "created_ms"},
+        "run": {name: fields[name] for name in fields if not name.endswith("ed_ms")},
         "rows": await redis.hgetall(k.rows),
         "state": await redis.hgetall(k.state),
         "needs": await redis.hgetall(k.needs),

@@ -57,3 +57,26 @@ async def test_a_slot_that_nobody_renews_is_free_again(redis: Any) -> None:
     assert await sessions.promote() == ["next"]
     assert set(await sessions.active()) == {"kept", "next"}
     assert await redis.zscore(keys.SESSIONS_ACTIVE, "kept") > over + LEASE_MS // 2
+
+
+async def test_one_that_has_ended_takes_a_slot_again_only_where_one_is_free(redis: Any) -> None:
+    sessions = Sessions(redis, slots=2, each=2)
+    for name in ("ended", "a", "b"):
+        await sessions.enter(name, f"user of {name}")
+    await sessions.leave("ended")
+    assert (await sessions.enter_again("ended", "user of ended")).position == 1, "b waits for it"
+    await sessions.promote()
+    assert (await sessions.enter_again("ended", "user of ended")).position == 1
+    assert await sessions.waiting() == []
+    await sessions.leave("a")
+    for _ in range(2):
+        assert (await sessions.enter_again("ended", "user of ended")).position == 0
+    assert set(await sessions.active()) == {"b", "ended"}
+
+
+async def test_a_user_has_no_more_at_once_by_asking_in_those_that_have_ended(redis: Any) -> None:
+    sessions = Sessions(redis, each=1)
+    await sessions.enter("ended", "ada")
+    await sessions.leave("ended")
+    await sessions.enter("other", "ada")
+    assert await sessions.enter_again("ended", "ada") == Entry(position=-1, held=1)

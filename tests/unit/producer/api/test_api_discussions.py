@@ -1,11 +1,13 @@
 """Discussions over HTTP: begun once, seen by nobody else, checked."""
 
+import asyncio
 from typing import Any
 
 import pytest
 
 from tasks.schemas.discussions import SummaryDocument, TurnDocument
 from tasks.schemas.ledger import StoredDocument
+from tasks.store import keys
 from tasks.upkeep import tend_sessions
 from tests.unit.producer.api.conftest import Api, problem_in
 from tests.unit.producer.api.test_api_events import events_in
@@ -131,6 +133,88 @@ async def test_a_question_gets_a_round_of_its_own(api: Api) -> None:
     assert asked.json() == {"session": session, "round": 2}
     for wrong in ({"question": " "}, {"question": "x" * 4001}, {}):
         problem_in(await api.client.post(path, json=wrong, headers=header), 422)
+
+
+async def test_questions_at_once_get_a_round_each(api: Api) -> None:
+    header = await api.caller()
+    path = f"/discussions/{(await begun(api, header))['session']}"
+    texts = [f"And clock {number}?" for number in range(6)]
+    answers = await asyncio.gather(
+        *(
+            api.client.post(f"{path}/questions", json={"question": text}, headers=header)
+            for text in texts
+        )
+    )
+    rounds = {text: one.json()["round"] for text, one in zip(texts, answers, strict=True)}
+    assert sorted(rounds.values()) == [2, 3, 4, 5, 6, 7]
+    seen = (await api.client.get(path, headers=header)).json()["questions"]
+    assert {one["question"]: one["round"] for one in seen} == rounds
+
+
+async def test_a_question_that_is_sent_again_is_one_question(api: Api) -> None:
+    header = {**await api.caller(), "Idempotency-Key": "k"}
+    path = f"/discussions/{(await begun(api, header | {'Idempotency-Key': 'x'}))['session']}"
+    for _ in range(2):
+        answer = await api.client.post(
+            f"{path}/questions", json={"question": "Why?"}, headers=header
+        )
+        assert answer.json()["round"] == 2
+    other = await api.client.post(f"{path}/questions", json={"question": "How?"}, headers=header)
+    problem_in(other, 422)
+    assert len((await api.client.get(path, headers=header)).json()["questions"]) == 1
+
+
+async def test_a_question_that_is_sent_again_after_its_answer_opens_nothing(api: Api) -> None:
+    header = {**await api.caller(), "Idempotency-Key": "k"}
+    session = (await begun(api, header | {"Idempotency-Key": "x"}))["session"]
+    await said(api, session, "p0.s01", TurnDocument(agent="critic", round=1, text="Tick."))
+    await said(api, session, "p0.summary", SummaryDocument(summary="Tock."))
+    path, question = f"/discussions/{session}", {"question": "Why?"}
+    await api.client.post(f"{path}/questions", json=question, headers=header)
+    await said(api, session, "p0.s02", TurnDocument(agent="critic", round=2, text="Because."))
+    await api.client.post(f"{path}/questions", json=question, headers=header)
+    assert (await api.client.get(path, headers=header)).json()["state"] == "done"
+    events = events_in(await api.client.get(f"{path}/events", headers=header))
+    told = [(data["turn"]["text"], data["question"]) for _, data in events if data["turn"]]
+    assert told == [("Tick.", ""), ("Because.", "Why?")]
+
+
+async def test_a_question_after_the_end_needs_a_slot(api: Api) -> None:
+    header, sessions = await api.caller(), api.site.deps.sessions
+    session = (await begun(api, header))["session"]
+    await said(api, session, "p0.s01", TurnDocument(agent="critic", round=1, text="Tick."))
+    await said(api, session, "p0.summary", SummaryDocument(summary="Tock."))
+    await tend_sessions(api.site.deps)
+    path, question = f"/discussions/{session}/questions", {"question": "Why?"}
+    sessions._slots = 0
+    refused = problem_in(await api.client.post(path, json=question, headers=header), 429)
+    assert "no slot is free" in refused["detail"]
+    sessions._slots = 1
+    assert (await api.client.post(path, json=question, headers=header)).json()["round"] == 2
+    assert await sessions.active() == [session]
+
+
+async def test_a_cancelled_discussion_takes_no_question(api: Api) -> None:
+    header = await api.caller()
+    api.site.deps.sessions._slots = 0
+    session = (await begun(api, header))["session"]
+    await api.client.post(f"/discussions/{session}/end", headers=header)
+    answer = await api.client.post(
+        f"/discussions/{session}/questions", json={"question": "Why?"}, headers=header
+    )
+    assert "cancelled" in problem_in(answer, 422)["detail"]
+
+
+async def test_the_time_of_a_discussion_begins_when_it_is_let_in(api: Api) -> None:
+    header, deps = await api.caller(), api.site.deps
+    deps.sessions._slots = 1
+    first, second = [(await begun(api, header))["session"] for _ in range(2)]
+    long_ago = await deps.ledger.now_ms() - 600_000
+    for session in (first, second):
+        await deps.redis.hset(keys.RunKeys(session).run, "created_ms", long_ago)
+    await deps.sessions.leave(first)
+    await tend_sessions(deps)
+    assert (await deps.sessions.state(second)).age_s < 300
 
 
 async def test_agents_of_ones_own_take_part(api: Api) -> None:

@@ -10,6 +10,7 @@ import pytest
 from anyio import BrokenResourceError
 from redis.exceptions import ConnectionError as RedisConnectionError
 
+from producer.api import docs_page
 from producer.api.door import BODY_BYTES, Door
 from tasks.errors import ConfigurationError
 from tasks.settings import read_settings
@@ -19,7 +20,7 @@ pytestmark = pytest.mark.anyio
 
 
 async def test_without_a_key_nothing_but_health_and_documentation_opens(api: Api) -> None:
-    for path in ("/health", "/ready", "/openapi.json", "/docs"):
+    for path in ("/health", "/ready", "/openapi.json", *docs_page.PATHS):
         assert (await api.client.get(path)).status_code == 200
     for path in ("/runs", "/runs/x", "/limits", "/nothing-here"):
         answer = await api.client.get(path)
