@@ -177,7 +177,7 @@ async def go_on_in_batches(deps: Deps, claim: Claim) -> None:
 
 async def forget_answers(deps: Deps, claim: Claim, tally: CallTally) -> None:
     """Drop what was kept of a step that has ended."""
-    if tally.may_be_kept:
+    if tally.kept:
         await StepAnswers(deps.redis, claim.run_id, claim.step).forget()
 
 
@@ -226,8 +226,6 @@ async def try_later(
             return await give_up(deps, claim, error, tally, write=ending)
         log.warning("tried again later: %s", error)
     wait_s = error.wait_s if isinstance(error, ProviderOpenError) else AGAIN_AFTER_S * claim.attempt
-    if tally.may_be_kept:
-        await StepAnswers(deps.redis, claim.run_id, claim.step).note_counted()
     try:
         await patiently(
             deps.ledger.postpone,

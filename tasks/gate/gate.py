@@ -153,9 +153,8 @@ class Gate:
         return state
 
     async def close(self) -> None:
-        """Stop asking and renewing; what is still held expires."""
-        for line in self._lines.values():
-            await line.close()
+        """Return what was settled, then stop asking and renewing; what is still held expires."""
+        await asyncio.gather(*(line.close() for line in self._lines.values()))
         for task in (self._keeper, self._listener):
             if task is not None:
                 task.cancel()

@@ -20,6 +20,7 @@ LONGEST_SLEEP_S = 5.0
 LINGER_S = 0.002
 MOST_WISHES = 32
 AWAY_S = 0.5
+RETURN_WITHIN_S = 1.0
 MOST_UNHEARD = 2000
 REGISTERED = frozenset({"slots", "turn", "requests", "tokens"})
 
@@ -136,14 +137,25 @@ class Line:
             self._wake.set()
 
     async def close(self) -> None:
-        """Stop asking; whoever still waits is cancelled, what is not returned expires."""
+        """Cancel whoever still waits and return what is on its way, within RETURN_WITHIN_S.
+
+        What the rules do not hear in that time expires.
+        """
+        self._cancel_waiting()
         if self._pump is not None:
+            self._wake.set()
+            await asyncio.wait([self._pump], timeout=RETURN_WITHIN_S)
             self._pump.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await self._pump
-        for future in self._futures(self._returns, self._callers.next(self.waiting)):
-            future.cancel()
+        self._cancel_waiting()
+        for _, done in self._returns:
+            done.cancel()
         self._returns.clear()
+
+    def _cancel_waiting(self) -> None:
+        for place in self._callers.next(self.waiting):
+            place.caller.admitted.cancel()
 
     def _start(self) -> None:
         if self._pump is None or self._pump.done():

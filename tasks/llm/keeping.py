@@ -7,22 +7,21 @@ business.
 
 import asyncio
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Protocol
 
 from tasks.llm.providers import Provider
-from tasks.llm.scope import CallScope, CallTally
+from tasks.llm.scope import CallScope
 from tasks.llm.structured import Completes
-from tasks.schemas.completion import ChatRequest, Completion, KeptAnswer
+from tasks.schemas.completion import ChatRequest, Completion
 
 
 class Answers(Protocol):
     """The kept answers of one step, by idempotency key."""
 
-    async def load(self) -> Mapping[str, KeptAnswer]:
+    async def load(self) -> Mapping[str, Completion]:
         """Read what an earlier holder of the step has left."""
 
-    async def keep(self, answers: Mapping[str, KeptAnswer]) -> None:
+    async def keep(self, answers: Mapping[str, Completion]) -> None:
         """Keep some more; a Redis that is away costs the safety, not the answer."""
 
 
@@ -33,8 +32,8 @@ class KeepingCompleter:
         self._completer = completer
         self._answers = answers
         self._begun = 0
-        self._unkept: dict[str, tuple[Completion, CallTally]] = {}
-        self._loading: asyncio.Future[Mapping[str, KeptAnswer]] | None = None
+        self._unkept: dict[str, Completion] = {}
+        self._loading: asyncio.Future[Mapping[str, Completion]] | None = None
 
     @property
     def provider(self) -> Provider:
@@ -42,39 +41,30 @@ class KeepingCompleter:
         return self._completer.provider
 
     async def complete(self, request: ChatRequest, *, key: str, scope: CallScope) -> Completion:
-        """Make one logical call, or return its kept answer; what it cost is counted once.
+        """Make one logical call, or return its kept answer, counted as shared.
 
         Raises what the completer raises.
         """
-        tally = scope.tally
-        if tally.resumed and (known := (await self._known()).get(key)) is not None:
-            tally.pay(known.usage)
-            tally.web_results += known.completion.web_results
-            return known.completion
+        if scope.tally.resumed and (known := (await self._known(scope)).get(key)) is not None:
+            scope.tally.share(known.model)
+            scope.tally.web_results += known.web_results
+            return known
         self._begun += 1
-        await self._keep()
-        own = CallTally()  # what this call costs, to be kept beside its answer
-        try:
-            done = await self._completer.complete(request, key=key, scope=replace(scope, tally=own))
-        finally:
-            tally.pay(own)
-        tally.web_results += done.web_results
-        self._unkept[key] = (done, own)
-        await self._keep()
+        await self._keep(scope)
+        self._unkept[key] = done = await self._completer.complete(request, key=key, scope=scope)
+        await self._keep(scope)
         return done
 
-    async def _known(self) -> Mapping[str, KeptAnswer]:
+    async def _known(self, scope: CallScope) -> Mapping[str, Completion]:
         if self._loading is None:
             self._loading = asyncio.ensure_future(self._answers.load())
-        return await self._loading
+        known = await self._loading
+        scope.tally.kept = scope.tally.kept or bool(known)
+        return known
 
-    async def _keep(self) -> None:
+    async def _keep(self, scope: CallScope) -> None:
         """Keep what has been answered, as soon as it is clear that the step needs more."""
         if self._begun > 1 and self._unkept:
             answered, self._unkept = self._unkept, {}
-            await self._answers.keep(
-                {
-                    key: KeptAnswer(completion=done, usage=tally.usage)
-                    for key, (done, tally) in answered.items()
-                }
-            )
+            scope.tally.kept = True
+            await self._answers.keep(answered)

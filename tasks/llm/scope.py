@@ -20,7 +20,8 @@ class CallTally:
     completion_tokens: int = 0
     seconds: float = 0.0
     web_results: int = 0
-    resumed: bool = False  # no count: somebody has held the step before
+    resumed: bool = False  # somebody has held the step before: answers of his may be kept
+    kept: bool = False  # answers are kept, to be dropped when the step has ended
 
     def attempt(self, *, again: bool) -> None:
         """Count one request that is about to leave."""
@@ -40,20 +41,15 @@ class CallTally:
         self.model = model or self.model
         self.cached += 1
 
-    def pay(self, usage: "CallTally | CallUsage") -> None:
-        """Take over what a call cost that was counted apart."""
-        self.model = usage.model or self.model
-        self.made += usage.made
-        self.retried += usage.retried
-        self.cached += usage.cached
-        self.prompt_tokens += usage.prompt_tokens
-        self.completion_tokens += usage.completion_tokens
-        self.seconds += usage.seconds
-
-    @property
-    def may_be_kept(self) -> bool:
-        """Whether answers of the step may be kept: it makes several calls, or had a holder."""
-        return self.resumed or self.made + self.cached > 1
+    def pay(self, other: "CallTally") -> None:
+        """Take over what a call cost that was made for several."""
+        self.model = other.model or self.model
+        self.made += other.made
+        self.retried += other.retried
+        self.cached += other.cached
+        self.prompt_tokens += other.prompt_tokens
+        self.completion_tokens += other.completion_tokens
+        self.seconds += other.seconds
 
     @property
     def usage(self) -> CallUsage:

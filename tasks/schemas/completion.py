@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from tasks.schemas.calls import CallUsage, Message
+from tasks.schemas.calls import Message
 from tasks.schemas.frozen import Frozen
 
 
@@ -38,13 +38,6 @@ class Completion(Frozen):
     seconds: float = 0.0
     attempts: int = 1
     web_results: int = 0
-
-
-class KeptAnswer(Frozen):
-    """A call's answer, kept until its step has ended, and what it cost that is not counted yet."""
-
-    completion: Completion
-    usage: CallUsage
 
 
 class StreamEvent(Frozen):

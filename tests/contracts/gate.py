@@ -65,6 +65,20 @@ class GateContract:
         await asyncio.wait_for(gate.acquire("p"), 5)
         await gate.close()
 
+    async def test_what_was_settled_is_returned_although_the_gate_is_closed_at_once(
+        self, rules: Rules
+    ) -> None:
+        gate, other = gate_on(rules, slots=3), gate_on(rules, slots=3)
+        held = [await gate.acquire("p") for _ in range(3)]
+        waiting = asyncio.create_task(gate.acquire("p"))
+        await asyncio.sleep(0.05)
+        for granted in held:
+            gate.settle(granted)
+        await gate.close()
+        assert await in_use(other) == 0 + (waiting.done() and not waiting.cancelled())
+        await asyncio.wait([waiting])
+        await other.close()
+
     async def test_a_live_holder_keeps_its_slot_past_the_lease(self, rules: Rules) -> None:
         gate = gate_on(rules, slots=1, lease_s=0.6)
         await gate.acquire("p")

@@ -34,19 +34,17 @@ class Model:
         if key == self._dies_at:
             raise ProviderDownError("gone")
         self.paid.append(key)
-        done = Completion(
+        scope.tally.attempt(again=False)
+        return Completion(
             text=key, finish_reason="stop", model="m", prompt_tokens=5, completion_tokens=2
         )
-        scope.tally.attempt(again=False)
-        scope.tally.complete(done)
-        return done
 
 
 async def ask(
-    redis: FakeAsyncRedis, model: Model, *wanted: str, tally: CallTally | None = None
+    redis: FakeAsyncRedis, model: Model, *wanted: str, resumed: bool = False
 ) -> CallTally:
     """Make a step's calls one after another, as one holder of the step."""
-    tally = tally or CallTally()
+    tally = CallTally(resumed=resumed)
     completer = KeepingCompleter(model, StepAnswers(redis, "r", STEP))
     scope = CallScope(key="s", tally=tally)
     for key in wanted:
@@ -54,49 +52,16 @@ async def ask(
     return tally
 
 
-async def test_what_was_answered_before_a_death_is_not_asked_again_but_counted() -> None:
+async def test_what_was_answered_before_a_death_is_not_asked_again() -> None:
     redis = FakeAsyncRedis(decode_responses=True)
-    lost = CallTally()
     with pytest.raises(ProviderDownError):
-        await ask(redis, Model(dies_at="c"), "a", "b", "c", tally=lost)
+        await ask(redis, Model(dies_at="c"), "a", "b", "c")
     second = Model()
-    tally = await ask(redis, second, "a", "b", "c", tally=CallTally(resumed=True))
+    tally = await ask(redis, second, "a", "b", "c", resumed=True)
     assert second.paid == ["c"]
-    assert (tally.made, tally.cached, tally.model) == (3, 0, "m")
-    assert (tally.prompt_tokens, tally.completion_tokens) == (15, 6)
-    assert lost.may_be_kept
-    assert tally.may_be_kept
+    assert (tally.made, tally.cached, tally.model, tally.kept) == (1, 2, "m", True)
     await StepAnswers(redis, "r", STEP).forget()
     assert await redis.keys("*") == []
-
-
-async def test_what_the_run_has_counted_is_not_counted_again() -> None:
-    redis = FakeAsyncRedis(decode_responses=True)
-    failed = CallTally()
-    with pytest.raises(ProviderDownError):
-        await ask(redis, Model(dies_at="c"), "a", "b", "c", tally=failed)
-    await StepAnswers(redis, "r", STEP).note_counted()
-    tally = await ask(redis, Model(), "a", "b", "c", tally=CallTally(resumed=True))
-    total = failed.usage + tally.usage
-    assert (total.made, total.cached, total.prompt_tokens, total.model) == (3, 2, 15, "m")
-
-
-async def test_a_shared_answer_costs_nothing_when_it_is_found_again() -> None:
-    redis = FakeAsyncRedis(decode_responses=True)
-
-    class Shared(Model):
-        async def complete(self, request: ChatRequest, *, key: str, scope: CallScope) -> Completion:
-            if key != "a":
-                return await super().complete(request, key=key, scope=scope)
-            scope.tally.share("m")
-            return Completion(
-                text=key, finish_reason="stop", model="m", prompt_tokens=5, completion_tokens=2
-            )
-
-    with pytest.raises(ProviderDownError):
-        await ask(redis, Shared(dies_at="c"), "a", "b", "c")
-    tally = await ask(redis, Model(), "a", "b", "c", tally=CallTally(resumed=True))
-    assert (tally.made, tally.cached, tally.prompt_tokens) == (2, 1, 10)
 
 
 async def test_calls_side_by_side_are_kept_as_each_is_answered() -> None:
@@ -112,6 +77,6 @@ async def test_a_step_with_one_call_keeps_nothing_and_what_is_kept_expires() -> 
     redis = FakeAsyncRedis(decode_responses=True)
     tally = await ask(redis, Model(), "a")
     assert await redis.keys("*") == []
-    assert not tally.may_be_kept
+    assert not tally.kept
     await ask(redis, Model(), "a", "b")
     assert 0 < await redis.ttl(keys.answers("r", STEP)) <= 6 * 3600
