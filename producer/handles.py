@@ -1,6 +1,7 @@
 """Handles on what was asked for through `producer.client`: follow it, read it, stop it."""
 
 import asyncio
+from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,23 +24,23 @@ E = TypeVar("E")
 
 
 @dataclass(frozen=True)
-class AsyncHandle(Generic[R, E]):
+class AsyncHandle(ABC, Generic[R, E]):
     """What was asked for, by its id; it goes on whether anybody holds a handle or not."""
 
     deps: Deps
     id: str
 
+    @abstractmethod
     async def result(self) -> R:
         """Read what there is by now."""
-        raise NotImplementedError
 
+    @abstractmethod
     def events(self, after: str = "0-0") -> AsyncIterator[E]:
         """Follow it from its beginning, or after an event's id, to its end."""
-        raise NotImplementedError
 
+    @abstractmethod
     async def cancel(self) -> None:
         """Stop it: what has not begun is dropped, what is running may finish."""
-        raise NotImplementedError
 
     async def wait(self, *, timeout_s: float | None = None) -> R:
         """Wait until it has ended. Raises TimeoutError; it goes on then."""
